@@ -90,11 +90,11 @@ _SSL_HEAD: Final = struct.Struct("!BI")
 _NOT_FOUND: Final = object()
 
 
-class MalformedTLV(RuntimeError):  # noqa: N818 - a public name of 1.4
+class MalformedTLV(RuntimeError):
     """A TLV vector announces more octets than there are, or its value lacks its fixed part."""
 
 
-class UnknownTypeTLV(KeyError):  # noqa: N818 - a public name of 1.4
+class UnknownTypeTLV(KeyError):
     """A TLV vector has a type that :attr:`ProxyTLV.PP2_TYPENAME` does not name."""
 
 

@@ -1,0 +1,39 @@
+"""Log lines without secrets: what follows the mechanism of an AUTH command is masked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+__all__ = ["sanitize", "sanitized_log"]
+
+_AnyText = TypeVar("_AnyText", str, bytes)
+
+CLIENT_AUTH_B = re.compile(rb"(?P<command>\s*AUTH\s+\S+[^\S\r\n]+)[^\r\n]*", re.IGNORECASE)
+_CLIENT_AUTH = re.compile(CLIENT_AUTH_B.pattern.decode(), re.IGNORECASE)
+
+
+def sanitize(text: bytes) -> bytes:
+    """Mask the secret in a line of the client, if it is an AUTH command."""
+    return CLIENT_AUTH_B.sub(rb"\g<command>********", text, count=1)
+
+
+def sanitized_log(func: Callable[..., None], msg: str | bytes, *args: Any, **kwargs: Any) -> None:
+    """Call a logger's method with every text among its arguments sanitized.
+
+    Args:
+        func: for example ``log.debug``.
+        msg: the message, with ``%`` formats for ``args``.
+        args: its arguments; ``str`` and ``bytes`` are sanitized.
+        kwargs: further keyword arguments of ``func``.
+    """
+    func(msg, *(_sanitized(arg) for arg in args), **kwargs)
+
+
+def _sanitized(arg: Any) -> Any:
+    if isinstance(arg, bytes):
+        return sanitize(arg)
+    if isinstance(arg, str):
+        return _CLIENT_AUTH.sub(r"\g<command>********", arg, count=1)
+    return arg

@@ -1,0 +1,15 @@
+"""HELP (RFC 5321 section 4.1.1.8): its EHLO line, which ends the reply as 1.4 did."""
+
+from __future__ import annotations
+
+from .base import Extension, Server
+
+__all__ = ["Help"]
+
+
+class Help(Extension):
+    """``HELP``, always."""
+
+    def ehlo_line(self, server: Server) -> str | None:
+        """Offer it."""
+        return "HELP"

@@ -1,0 +1,160 @@
+"""The engine's face: octets in, events out, and replies to octets. No I/O, no clock.
+
+A driver feeds what it received, asks for events until there is none, and writes what :meth:`send`
+gives it. The engine stores the framing mode and nothing else: whether a command takes effect is
+decided by whoever handles its event, who then announces what comes next in the stream of octets:
+:meth:`Connection.expect_body` after 354, :meth:`Connection.expect_auth_response` after 334,
+:meth:`Connection.start_tls` after 220 to STARTTLS.
+"""
+
+from __future__ import annotations
+
+from .buffer import ReceiveBuffer
+from .errors import BodyIncomplete
+from .events import ConnectionClosed, Event
+from .readers import AuthResponseReader, BodyReader, CommandReader, Mode, ProxyReader
+from .reply import encode_reply
+
+__all__ = ["AUTH_LINE_LIMIT", "Connection"]
+
+AUTH_LINE_LIMIT = 12288
+"""The longest AUTH command or response in octets, its end included (RFC 4954 sections 4 and 4.1)."""
+
+# Replies held back while a client pipelines; more than a group of commands ever needs.
+_HELD_LIMIT = 16384
+# What is said last goes out at once: a hook may close the transport right after it.
+_LAST_REPLIES = (b"221", b"421")
+
+
+class Connection:
+    """One connection, seen by the server, without I/O.
+
+    Args:
+        command_limit: the longest command line in octets, its end included. Limits that differ by
+            verb are for the handler of the event, which is told the size of each line.
+        utf8: whether arguments may hold octets above 127, and replies are encoded as UTF-8.
+        proxy: whether the client must begin with a PROXY header.
+
+    Attributes:
+        buffer: what came and was not yet read.
+    """
+
+    __slots__ = ("_commands", "_encoding", "_eof", "_held", "_held_size", "_reader", "buffer")
+
+    def __init__(
+        self, *, command_limit: int = AUTH_LINE_LIMIT, utf8: bool = False, proxy: bool = False
+    ) -> None:
+        self.buffer = ReceiveBuffer()
+        self._commands = CommandReader(command_limit, utf8=utf8)
+        self._reader: CommandReader | AuthResponseReader | BodyReader | ProxyReader
+        self._reader = ProxyReader() if proxy else self._commands
+        self._encoding = "utf-8" if utf8 else "ascii"
+        self._eof = False
+        self._held: list[bytes] = []
+        self._held_size = 0
+
+    @property
+    def mode(self) -> Mode:
+        """What the octets of the client mean now."""
+        return self._reader.mode
+
+    # -- in ---------------------------------------------------------------------------------------
+
+    def receive_data(self, data: bytes) -> None:
+        """Take octets that the client sent."""
+        self.buffer.feed(data)
+
+    def receive_eof(self) -> None:
+        """Note that the client will send no more."""
+        self._eof = True
+
+    @property
+    def eof(self) -> bool:
+        """Whether the client will send no more; what it sent may still be unread."""
+        return self._eof
+
+    def end(self) -> None:
+        """Read nothing more of the client, not even what is buffered: 221 or 421 has been said."""
+        self._eof = True
+        self.buffer.clear()
+        self._reader = self._commands
+
+    def next_event(self) -> Event | None:
+        """Give the next thing that the client said, or None while more octets are needed.
+
+        Raises:
+            ProtocolError: a fault of the client, carrying the reply to it; ask again afterwards.
+            BodyError: the same for a body. Of a streamed body it is raised when it is found, and
+                :class:`~aiosmtpd.protocol.BodyEnd` follows; of a whole one at its true end.
+        """
+        reader = self._reader
+        try:
+            event = reader.read(self.buffer)
+        finally:
+            if reader.done:
+                self._reader = self._commands
+        if event is None and self._eof:
+            return self._end()
+        return event
+
+    def expect_body(
+        self, *, size_limit: int | None = None, line_limit: int = 1001, stream: bool = False
+    ) -> None:
+        """Read a dot-terminated body next (RFC 5321 section 4.1.1.4); arguments as BodyReader's.
+
+        Args:
+            size_limit: the largest body in octets, or None for any.
+            line_limit: the longest line in octets, CRLF included.
+            stream: give the body in chunks, each as it comes, instead of whole.
+        """
+        self._reader = BodyReader(size_limit=size_limit, line_limit=line_limit, stream=stream)
+
+    def discard_body(self) -> None:
+        """Give nothing more of the streamed body that is being read but its end."""
+        if isinstance(self._reader, BodyReader):
+            self._reader.discard()
+
+    def expect_auth_response(self) -> None:
+        """Read one line that answers a challenge next (RFC 4954 section 4)."""
+        self._reader = AuthResponseReader(AUTH_LINE_LIMIT)
+
+    def start_tls(self) -> None:
+        """Forget what came before TLS, so that nobody can slip commands in (RFC 3207 section 4.2)."""
+        self.buffer.clear()
+        self._reader = self._commands
+
+    def _end(self) -> ConnectionClosed:
+        in_body = isinstance(self._reader, BodyReader)
+        self.buffer.clear()
+        self._reader = self._commands
+        if in_body:
+            raise BodyIncomplete("the connection ended inside a body")
+        return ConnectionClosed()
+
+    # -- out --------------------------------------------------------------------------------------
+
+    def send(self, status: str | bytes) -> bytes:
+        """Give the octets to write for a reply.
+
+        While further commands of the client are buffered the reply is held back, so that the replies
+        to a pipelined group leave together (RFC 2920 section 3.2); then nothing is given.
+
+        Args:
+            status: the reply without its final CRLF.
+        """
+        octets = encode_reply(status, self._encoding)
+        if self.buffer and self._held_size < _HELD_LIMIT and not octets.startswith(_LAST_REPLIES):
+            self._held.append(octets)
+            self._held_size += len(octets)
+            return b""
+        if not self._held:
+            return octets
+        self._held.append(octets)
+        return self.flush()
+
+    def flush(self) -> bytes:
+        """Give the replies that were held back."""
+        octets = b"".join(self._held)
+        self._held.clear()
+        self._held_size = 0
+        return octets

@@ -1,0 +1,305 @@
+"""One reader a framing mode: each turns buffered octets into the next event of its mode.
+
+``read(buffer)`` gives an event, or None while it needs more octets, or raises the fault that the
+client made. A fault never loses the place: the reader has then read to the true end of the line or of
+the body, so that leftovers cannot become commands. What a reader leaves in the buffer while it waits
+is bounded by its limit.
+"""
+
+from __future__ import annotations
+
+import enum
+import io
+from typing import ClassVar, Protocol
+
+from .buffer import ReceiveBuffer
+from .errors import (
+    BadCommand,
+    BodyError,
+    BodyLineTooLong,
+    BodyTooLarge,
+    CommandTooLong,
+    NonAsciiCommand,
+)
+from .events import AuthResponse, Body, BodyChunk, BodyEnd, Command, Event, ProxyHeader
+from .proxy import parse_proxy_header
+
+__all__ = ["AuthResponseReader", "BodyReader", "CommandReader", "Mode", "ProxyReader", "Reader"]
+
+_DOT_LINE = b"\r\n."
+_END_OF_BODY = b"\r\n.\r\n"
+
+
+class Mode(enum.Enum):
+    """What the octets of the client mean; a driver picks its deadline by it."""
+
+    PROXY = "PROXY header"
+    COMMAND = "command"
+    AUTH = "AUTH response"
+    BODY = "body"
+
+
+class Reader(Protocol):
+    """What every reader does.
+
+    Attributes:
+        mode: the mode that it reads.
+        done: True once the mode is over and commands follow.
+    """
+
+    mode: ClassVar[Mode]
+    done: bool
+
+    def read(self, buffer: ReceiveBuffer) -> Event | None:
+        """Give the next event of this mode, or None while more octets are needed."""
+        ...
+
+
+class _LineReader:
+    """Lines ended by LF, at most ``limit`` octets long; what is longer is dropped to its end."""
+
+    __slots__ = ("_dropping", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._dropping = False
+
+    def _read_line(self, buffer: ReceiveBuffer) -> bytes | None:
+        if self._dropping:
+            if not buffer.drop_line():
+                return None
+            self._dropping = False
+            raise CommandTooLong
+        line = buffer.take_line()
+        if line is None:
+            if len(buffer) > self._limit:
+                self._dropping = True
+                buffer.clear()
+            return None
+        if len(line) > self._limit:
+            raise CommandTooLong
+        # CRLF ends a command; a bare LF does so as well, since 1.4 and many scripts rely on it.
+        return line[:-2] if line.endswith(b"\r\n") else line[:-1]
+
+
+class CommandReader(_LineReader):
+    """Command lines (RFC 5321 section 2.4).
+
+    Args:
+        limit: the longest line in octets, its end included.
+        utf8: whether an argument may hold octets above 127 (RFC 6531 section 3.1).
+    """
+
+    __slots__ = ("_utf8", "done")
+    mode = Mode.COMMAND
+
+    def __init__(self, limit: int, *, utf8: bool) -> None:
+        super().__init__(limit)
+        self._utf8 = utf8
+        self.done = False
+
+    def read(self, buffer: ReceiveBuffer) -> Command | None:
+        """Give the next :class:`~aiosmtpd.protocol.Command`."""
+        line = self._read_line(buffer)
+        if line is None:
+            return None
+        if not line:
+            raise BadCommand("empty command line")
+        text = line.decode("utf-8", "surrogateescape")
+        verb, _, argument = text.partition(" ")
+        if not (verb.isascii() and verb.isprintable()):
+            raise BadCommand("not a verb")
+        if not (self._utf8 or argument.isascii()):
+            raise NonAsciiCommand
+        return Command(verb.upper(), argument.strip() or None, len(line))
+
+
+class AuthResponseReader(_LineReader):
+    """One line that answers a challenge (RFC 4954 section 4).
+
+    Args:
+        limit: the longest line in octets, its end included; 12,288 as section 4 asks.
+    """
+
+    __slots__ = ("done",)
+    mode = Mode.AUTH
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.done = False
+
+    def read(self, buffer: ReceiveBuffer) -> AuthResponse | None:
+        """Give the :class:`~aiosmtpd.protocol.AuthResponse`."""
+        self.done = True  # also when the line is refused: it was read to its end
+        line = self._read_line(buffer)
+        if line is None:
+            self.done = False
+            return None
+        return AuthResponse(line)
+
+
+class ProxyReader:
+    """The one header of the PROXY protocol, before anything else."""
+
+    __slots__ = ("done",)
+    mode = Mode.PROXY
+
+    def __init__(self) -> None:
+        self.done = False
+
+    def read(self, buffer: ReceiveBuffer) -> ProxyHeader | None:
+        """Give the :class:`~aiosmtpd.protocol.ProxyHeader`; nothing after it is taken."""
+        parsed = parse_proxy_header(buffer.peek(len(buffer)))
+        if parsed is None:
+            return None
+        data, length = parsed
+        buffer.take(length)
+        self.done = True
+        return ProxyHeader(data)
+
+
+class BodyReader:
+    """A dot-terminated body (RFC 5321 section 4.1.1.4), ended by CRLF.CRLF and by nothing else.
+
+    The octets are looked at in slices as they come, never line by line: a slice without a dot cannot
+    end the body nor hold a stuffed line, and a jump from line end to line end shows that no line is
+    too long. After a fault the rest is dropped up to the true end.
+
+    Args:
+        size_limit: the largest body in octets, or None.
+        line_limit: the longest line in octets, CRLF included (section 4.5.3.1.6), without the dot that
+            transparency added.
+        stream: give :class:`~aiosmtpd.protocol.BodyChunk` as octets come, then ``BodyEnd``; a fault is
+            then raised when it is found, and ``BodyEnd`` follows at the true end. Otherwise the body
+            is given whole, or its fault raised at its true end.
+    """
+
+    __slots__ = (
+        "_at_start",
+        "_ended",
+        "_fault",
+        "_line",
+        "_line_limit",
+        "_size",
+        "_size_limit",
+        "_stream",
+        "_told",
+        "_whole",
+        "done",
+    )
+    mode = Mode.BODY
+
+    def __init__(self, *, size_limit: int | None, line_limit: int, stream: bool) -> None:
+        self._size_limit = size_limit
+        self._line_limit = line_limit
+        self._stream = stream
+        self._at_start = True
+        self._ended = False
+        self._size = 0
+        self._line = 0
+        self._fault: BodyError | None = None
+        self._told = False
+        self._whole: io.BytesIO | None = None
+        self.done = False
+
+    def discard(self) -> None:
+        """Give nothing more of a streamed body but its end."""
+        self._fault = self._fault or BodyError("discarded")
+        self._told = True
+
+    def read(self, buffer: ReceiveBuffer) -> Body | BodyChunk | BodyEnd | None:
+        """Give the body, or its next part, or its end."""
+        data = b""
+        if not self._ended:
+            if self._at_start and not self._pass_start(buffer):
+                return None
+            if not self._ended:
+                data = self._next_slice(buffer)
+        if data and self._fault is None:
+            self._judge(data)
+        return self._hand_on(data) if self._stream else self._collect(data)
+
+    def _pass_start(self, buffer: ReceiveBuffer) -> bool:
+        """Read a dot that begins the first line; False while it cannot be told what it means."""
+        first = buffer.peek(3)
+        if first == b".\r\n":
+            buffer.take(3)
+            self._ended = True
+        elif b".\r\n".startswith(first):
+            return False
+        elif first.startswith(b"."):
+            buffer.take(1)
+        self._at_start = False
+        return True
+
+    def _next_slice(self, buffer: ReceiveBuffer) -> bytes:
+        """Take all octets that are decided, transparency undone; note whether the body ended."""
+        # Looking for the one octet first runs at the speed of memory, and a base64 attachment has no
+        # dot at all; the slower search for three begins where it can succeed.
+        dot = buffer.find(b".")
+        hit = buffer.find(_DOT_LINE, max(0, dot - 2)) if dot >= 0 else -1
+        end = buffer.find(_END_OF_BODY, hit) if hit >= 0 else -1
+        if end >= 0:
+            data = buffer.take(end + 2)
+            buffer.take(3)
+            self._ended = True
+        else:
+            data = buffer.take(len(buffer) - buffer.matching_tail(_END_OF_BODY))
+        if 0 <= hit < len(data) - 2:
+            data = data.replace(_DOT_LINE, b"\r\n")
+        return data
+
+    def _judge(self, data: bytes) -> None:
+        """Find the fault that comes first in ``data``, so that it does not matter how it was cut."""
+        too_long = self._long_line_at(data)
+        too_large = None
+        if self._size_limit is not None and self._size + len(data) > self._size_limit:
+            too_large = self._size_limit - self._size
+        self._size += len(data)
+        if too_long is not None and (too_large is None or too_long <= too_large):
+            self._fault = BodyLineTooLong()
+        elif too_large is not None:
+            self._fault = BodyTooLarge()
+        if self._fault is not None:
+            self._whole = None
+
+    def _long_line_at(self, data: bytes) -> int | None:
+        """Give the place of the first octet that makes a line too long, or None."""
+        limit = self._line_limit
+        start = -self._line  # where the open line began; negative if before ``data``
+        size = len(data)
+        while size - start > limit:
+            line_end = data.rfind(b"\n", max(start, 0), max(start + limit, 0))
+            if line_end < 0:
+                return max(start + limit, 0)
+            start = line_end + 1
+        self._line = size - max(start, data.rfind(b"\n", max(start, 0)) + 1)
+        return None
+
+    def _collect(self, data: bytes) -> Body | None:
+        if not self._ended:
+            if self._fault is None:
+                # BytesIO grows by remapping and gives its own memory away as ``bytes``: a body of
+                # 32 MB is never held twice, as it would be while a list of parts is joined.
+                self._whole = self._whole or io.BytesIO()
+                self._whole.write(data)
+            return None
+        self.done = True
+        if self._fault is not None:
+            raise self._fault
+        if self._whole is None:
+            return Body(data)
+        self._whole.write(data)
+        return Body(self._whole.getvalue())
+
+    def _hand_on(self, data: bytes) -> BodyChunk | BodyEnd | None:
+        if self._fault is not None:
+            if not self._told:
+                self._told = True
+                raise self._fault
+        elif data:
+            return BodyChunk(data)
+        if not self._ended:
+            return None
+        self.done = True
+        return BodyEnd()

@@ -1,0 +1,76 @@
+"""Which command may come when (RFC 5321 section 4.1.4).
+
+Two rules. The phase is never stored: it follows from what the session and the envelope hold, because
+hooks and overridden verbs write these themselves and may refuse what the client sent. And one table
+says in which phases a verb may come; a verb that is not in it may come at any time.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+from . import reply as replies
+from .reply import Reply
+
+__all__ = ["ALLOWED", "Phase", "phase_of", "refusal"]
+
+
+class Phase(enum.Enum):
+    """How far a connection has come."""
+
+    CONNECTED = enum.auto()
+    GREETED = enum.auto()
+    MAIL = enum.auto()
+    RECIPIENTS = enum.auto()
+
+
+class _Session(Protocol):
+    host_name: str | None
+
+
+class _Envelope(Protocol):
+    mail_from: str | None
+    rcpt_tos: list[str]
+
+
+_GREETED = frozenset({Phase.GREETED, Phase.MAIL, Phase.RECIPIENTS})
+
+ALLOWED: dict[str, frozenset[Phase]] = {
+    "AUTH": frozenset({Phase.GREETED}),  # RFC 4954 section 4: not during a mail transaction
+    "MAIL": frozenset({Phase.GREETED}),
+    "RCPT": frozenset({Phase.MAIL, Phase.RECIPIENTS}),
+    "DATA": frozenset({Phase.RECIPIENTS}),
+}
+"""The phases in which a verb may come; what is not named here may come in any."""
+
+
+def phase_of(session: _Session, envelope: _Envelope) -> Phase:
+    """Derive how far a connection has come from its session and its envelope."""
+    if envelope.rcpt_tos:
+        return Phase.RECIPIENTS
+    if envelope.mail_from:
+        return Phase.MAIL
+    return Phase.GREETED if session.host_name else Phase.CONNECTED
+
+
+def refusal(verb: str, phase: Phase, *, greeting: str = "HELO") -> Reply | None:
+    """Give the reply that refuses ``verb`` in ``phase``, or None if it may come.
+
+    Args:
+        verb: the verb in upper case.
+        phase: what :func:`phase_of` gave.
+        greeting: the verb to ask for where none was sent: ``"HELO"``, ``"EHLO"`` or ``"LHLO"``.
+    """
+    allowed = ALLOWED.get(verb)
+    if allowed is None or phase in allowed:
+        return None
+    if phase is Phase.CONNECTED:
+        return replies.send_greeting_first(greeting)
+    if verb == "AUTH":
+        return replies.AUTH_IN_TRANSACTION
+    if verb == "MAIL":
+        return replies.NESTED_MAIL
+    if verb == "RCPT" or (phase is Phase.GREETED and verb != "DATA"):
+        return replies.NEED_MAIL
+    return replies.NEED_RCPT

@@ -1,0 +1,466 @@
+"""The SMTP server: its verbs and its policy (RFC 5321).
+
+A verb reads as: parse, gate, hook, change the envelope, push. What the client may send is the engine's
+business, what it may ask for by parameters that of the extensions, and how octets travel that of the
+driver. Verbs, hooks and mechanisms are found on the instance by name, so that a subclass or a handler
+adds one by defining it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import socket
+import ssl
+import warnings
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+from . import __version__
+from .auth import (
+    AuthCallbackType,
+    AuthenticatorType,
+    AuthResult,
+    LoginPassword,
+    login_always_fail,
+    sanitize,
+    sanitized_log,
+)
+from .extensions import DEFAULT, Extension
+from .protocol import (
+    AUTH_LINE_LIMIT,
+    Command,
+    MalformedAddress,
+    MalformedParameters,
+    Phase,
+    ProxyHeader,
+    phase_of,
+    refusal,
+)
+from .protocol import reply as replies
+from .protocol.grammar import parse_parameters, parse_reverse_path, split_mailbox
+from .session import Envelope, Session
+from .transport import ConnectionProtocol
+from .verbs import (
+    MISSING,
+    AuthMechanismType,
+    AuthVerbs,
+    SessionVerbs,
+    TlsVerbs,
+    TransactionVerbs,
+    auth_mechanism,
+    syntax,
+)
+
+__all__ = [
+    "BOGUS_LIMIT",
+    "CALL_LIMIT_DEFAULT",
+    "DATA_SIZE_DEFAULT",
+    "MISSING",
+    "SMTP",
+    "AuthCallbackType",
+    "AuthMechanismType",
+    "AuthResult",
+    "AuthenticatorType",
+    "Envelope",
+    "LoginPassword",
+    "Session",
+    "TLSSetupException",
+    "__ident__",
+    "__version__",
+    "auth_mechanism",
+    "login_always_fail",
+    "sanitize",
+    "sanitized_log",
+    "syntax",
+]
+
+__ident__ = f"Python SMTP {__version__}"
+log = logging.getLogger("mail.log")
+
+BOGUS_LIMIT = 5
+"""How many unrecognized commands end a connection."""
+
+CALL_LIMIT_DEFAULT = 20
+"""How often a verb may be sent that a ``command_call_limit`` dict does not name."""
+
+DATA_SIZE_DEFAULT = 2**25
+"""The default of ``data_size_limit``: 33,554,432 octets."""
+
+HANDLER_TIMEOUT_DEFAULT = 600.0
+"""The default of ``handler_timeout``: after so many seconds a client gives up (RFC 5321 4.5.3.2.6)."""
+
+ALLOWED_BEFORE_STARTTLS = frozenset({"EHLO", "LHLO", "NOOP", "QUIT", "STARTTLS"})
+
+
+class TLSSetupException(Exception):
+    """TLS could not be set up on a connection."""
+
+
+@functools.cache
+def _resolved_hostname(resolver: Callable[[], str]) -> str:
+    # Asked once a process: it may take the DNS, and each connection makes an SMTP.
+    return resolver()
+
+
+class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtocol):
+    """One connection of an SMTP server.
+
+    Make one a connection, as the protocol factory of ``loop.create_server``, or let
+    :class:`~aiosmtpd.controller.Controller` or :func:`~aiosmtpd.server.serve` do it.
+
+    Args:
+        handler: the object whose ``handle_*`` hooks are called.
+        data_size_limit: the largest message in octets; None or 0 for any.
+        enable_SMTPUTF8: offer SMTPUTF8 (RFC 6531).
+        decode_data: hand ``envelope.content`` on as ``str``.
+        hostname: the name in the greeting; the machine's own if None.
+        ident: the rest of the greeting.
+        tls_context: makes STARTTLS possible (RFC 3207).
+        require_starttls: with a ``tls_context``, refuse nearly everything before TLS.
+        timeout: seconds that a client may stay silent.
+        auth_required: refuse mail before AUTH.
+        auth_require_tls: neither offer nor accept AUTH without TLS.
+        auth_exclude_mechanism: names of mechanisms not to offer and not to accept.
+        auth_callback: deprecated; use ``authenticator``.
+        command_call_limit: how often each verb may be sent, as a number or a dict by verb with
+            ``"*"`` for the others; None for any.
+        authenticator: plain or async callable that judges credentials and returns an
+            :class:`AuthResult`.
+        proxy_protocol_timeout: seconds in which the PROXY header must come; None if none is expected.
+        loop: the event loop; the running one if None.
+        handler_timeout: seconds that one command may take to be handled before its client is answered
+            451; None for any.
+
+    Raises:
+        TypeError: ``command_call_limit`` is of another type.
+        ValueError: ``proxy_protocol_timeout`` is not positive.
+        RuntimeError: ``handle_EHLO`` of the handler has neither of its two forms.
+    """
+
+    command_size_limit = 512
+    command_size_limits: ClassVar[dict[str, int]] = {}
+    line_length_limit = 1001
+    local_part_limit = 0
+    extensions: tuple[Extension, ...] = DEFAULT
+    _greeting_verb = "HELO"
+
+    def __init__(
+        self,
+        handler: Any,
+        *,
+        data_size_limit: int | None = DATA_SIZE_DEFAULT,
+        enable_SMTPUTF8: bool = False,
+        decode_data: bool = False,
+        hostname: str | None = None,
+        ident: str | None = None,
+        tls_context: ssl.SSLContext | None = None,
+        require_starttls: bool = False,
+        timeout: float | None = 300,
+        auth_required: bool = False,
+        auth_require_tls: bool = True,
+        auth_exclude_mechanism: Iterable[str] | None = None,
+        auth_callback: AuthCallbackType | None = None,
+        command_call_limit: int | dict[str, int] | None = None,
+        authenticator: AuthenticatorType | None = None,
+        proxy_protocol_timeout: float | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        handler_timeout: float | None = HANDLER_TIMEOUT_DEFAULT,
+    ) -> None:
+        self.__ident__ = ident or __ident__
+        self.event_handler = handler
+        self.data_size_limit = data_size_limit
+        self.enable_SMTPUTF8 = enable_SMTPUTF8
+        self.hostname = hostname or _resolved_hostname(socket.getfqdn)
+        self._decode_data = decode_data
+        self._bogus_count = 0
+        self._tls_handshake_okay = True
+        self._set_up_tls(tls_context, require_starttls)
+        self._set_up_auth(auth_required, auth_require_tls, auth_exclude_mechanism)
+        self._authenticator = authenticator
+        self._auth_callback = auth_callback
+        if auth_callback is not None:
+            warnings.warn(
+                "auth_callback is deprecated; use authenticator", DeprecationWarning, stacklevel=2
+            )
+        self._call_limits = _checked_call_limits(command_call_limit)
+        self._call_counts: dict[str, int] = {}
+        # A mock or a proxy makes up attributes as they are asked for; its hooks are those it lists.
+        self._handler_lists_hooks = hasattr(type(handler), "__getattr__")
+        self._old_ehlo_hook = _is_old_ehlo_hook(self._find_hook("handle_EHLO"))
+        if proxy_protocol_timeout is not None and proxy_protocol_timeout <= 0:
+            raise ValueError("proxy_protocol_timeout must be > 0")
+        if proxy_protocol_timeout is not None and proxy_protocol_timeout < 3.0:
+            log.warning("proxy_protocol_timeout < 3.0")
+        super().__init__(
+            timeout=timeout,
+            proxy_timeout=proxy_protocol_timeout,
+            handler_timeout=handler_timeout,
+            utf8=enable_SMTPUTF8,
+            loop=loop,
+        )
+
+    def _set_up_tls(self, context: ssl.SSLContext | None, required: bool) -> None:
+        self.tls_context = context
+        self.require_starttls = context is not None and required
+        if context is None:
+            return
+        if context.verify_mode not in (ssl.CERT_NONE, ssl.CERT_OPTIONAL):
+            log.warning(
+                "tls_context.verify_mode not in {CERT_NONE, CERT_OPTIONAL}; "
+                "this might cause client connection problems"
+            )
+        if context.check_hostname:
+            log.warning(
+                "tls_context.check_hostname == True; this might cause client connection problems"
+            )
+
+    def _set_up_auth(
+        self, required: bool, require_tls: bool, excluded: Iterable[str] | None
+    ) -> None:
+        self._auth_required = required
+        self._auth_require_tls = require_tls
+        self._auth_excluded = frozenset(name.upper() for name in excluded or ())
+        if required and not require_tls:
+            warnings.warn(
+                "Requiring AUTH while not requiring TLS can lead to security vulnerabilities!",
+                stacklevel=3,
+            )
+            log.warning("auth_required == True but auth_require_tls == False")
+
+    # -- what subclasses override -----------------------------------------------------------------
+
+    def _create_session(self) -> Session:
+        return Session(self.loop)
+
+    def _create_envelope(self) -> Envelope:
+        return Envelope()
+
+    def _set_post_data_state(self) -> None:
+        """End the transaction after DATA."""
+        self.envelope = self._create_envelope()
+
+    def _set_rset_state(self) -> None:
+        """End the transaction without a message (RFC 5321 section 4.1.1.5)."""
+        self.envelope = self._create_envelope()
+
+    @property
+    def max_command_size_limit(self) -> int:
+        """The longest command line of any verb but AUTH, in octets without its CRLF."""
+        return max(
+            self.command_size_limit,
+            *(self._size_limit_of(verb) for verb in (*self.command_size_limits, "MAIL", "RCPT")),
+        )
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Turn an exception that nobody expected into a reply.
+
+        The handler's ``handle_exception`` is asked; without one the exception is logged, and the
+        client is told nothing but 451, unless the event loop is in debug mode.
+        """
+        if hasattr(self.event_handler, "handle_exception"):
+            status = await self.event_handler.handle_exception(error)
+            if not isinstance(status, (str, bytes)):
+                raise TypeError(f"handle_exception returned {status!r}, not a reply")
+            return status  # type: ignore[return-value]
+        log.exception("%r SMTP session exception", self.session.peer, exc_info=error)
+        if self.loop.get_debug():
+            text = f"Error: ({type(error).__name__}) {error}".splitlines()[0]
+            return replies.Reply(451, "4.3.0", text)
+        return replies.LOCAL_ERROR
+
+    async def check_helo_needed(self, helo: str = "") -> bool:
+        """Refuse a command that came before any greeting; tell whether it was refused."""
+        if self.session.host_name:
+            return False
+        await self.push(replies.send_greeting_first(helo or self._greeting_verb))
+        return True
+
+    async def check_auth_needed(self, caller_method: str) -> bool:
+        """Refuse a command that needs AUTH before it; tell whether it was refused."""
+        if not self._auth_required or self.session.authenticated:
+            return False
+        log.info("%s: Authentication needed", caller_method)
+        await self.push(replies.AUTH_REQUIRED)
+        return True
+
+    # -- the connection ---------------------------------------------------------------------------
+
+    def _command_limit(self) -> int:
+        return max(AUTH_LINE_LIMIT, self.max_command_size_limit + 2)
+
+    async def _open(self) -> None:
+        """Read the PROXY header if one is expected, and greet."""
+        if self._proxy_timeout is not None and not await self._accept_proxy():
+            self._connection.end()
+            return
+        await self.push(f"220 {self.hostname} {self.__ident__}")
+
+    async def _accept_proxy(self) -> bool:
+        event = await self._next_event()
+        if not isinstance(event, ProxyHeader):
+            return False
+        data = self.session.proxy_data = event.data
+        if not data.valid:
+            log.warning("%r invalid PROXY header: %s", self.session.peer, data.error)
+            return False
+        accepted = await self._call_handler_hook("PROXY", data)
+        if accepted is MISSING:
+            log.warning("%r the handler has no handle_PROXY", self.session.peer)
+            return False
+        return bool(accepted)
+
+    def _run_command(self, command: Command) -> Awaitable[None]:
+        """Gate a command by what holds for all verbs, and give its verb's coroutine."""
+        verb = command.verb
+        if verb == "AUTH":
+            sanitized_log(log.info, "%r >> %r", self.session.peer, f"AUTH {command.argument or ''}")
+        elif log.isEnabledFor(logging.INFO):
+            log.info("%r >> %r", self.session.peer, command)
+        if command.size > self.command_size_limit and command.size > self._size_limit_of(verb):
+            return self.push(replies.COMMAND_TOO_LONG)
+        if verb not in ALLOWED_BEFORE_STARTTLS:
+            if self.require_starttls and self._tls_protocol is None:
+                return self.push(replies.STARTTLS_REQUIRED)
+            if not self._tls_handshake_okay:
+                return self.push(replies.TLS_REFUSED)
+        if self._call_limits is not None and self._is_over_limit(verb):
+            return self._hang_up(replies.sent_too_many_times(verb))
+        method: Callable[[str | None], Awaitable[None]] | None = getattr(self, "smtp_" + verb, None)
+        if method is None:
+            return self._answer_unknown(verb)
+        return method(command.argument)
+
+    def _size_limit_of(self, verb: str) -> int:
+        if verb == "AUTH":
+            return AUTH_LINE_LIMIT
+        limit = self.command_size_limits.get(verb, self.command_size_limit)
+        session = self.session
+        if session is None or session.extended_smtp:
+            limit += sum(extension.longer.get(verb, 0) for extension in self.extensions)
+        return limit
+
+    def _is_over_limit(self, verb: str) -> bool:
+        assert self._call_limits is not None
+        count = self._call_counts[verb] = self._call_counts.get(verb, 0) + 1
+        return count > self._call_limits.get(verb, self._call_limits["*"])
+
+    async def _answer_unknown(self, verb: str) -> None:
+        log.warning("%r unrecognised: %s", self.session.peer, verb)
+        self._bogus_count += 1
+        if self._bogus_count >= BOGUS_LIMIT:
+            log.warning("%r too many bogus commands", self.session.peer)
+            await self._hang_up(replies.TOO_MANY_BOGUS)
+            return
+        await self.push(replies.command_unknown(verb))
+
+    async def _hang_up(self, status: str) -> None:
+        """Say a last reply."""
+        await self.push(status)
+        self._connection.end()
+
+    async def _answer_exception(self, error: Exception) -> None:
+        """Answer an exception of a hook or a verb; the transaction ends with it."""
+        try:
+            status = await self.handle_exception(error)
+        except Exception:
+            log.exception("%r Exception in handle_exception()", self.session.peer)
+            status = replies.LOCAL_ERROR
+        self._set_rset_state()
+        await self.push(status)
+
+    # -- hooks ------------------------------------------------------------------------------------
+
+    def _find_hook(self, name: str) -> Any:
+        """Give a hook of the handler, or None."""
+        if self._handler_lists_hooks and name not in dir(self.event_handler):
+            return None
+        return getattr(self.event_handler, name, None)
+
+    async def _call_handler_hook(self, command: str, *args: Any) -> Any:
+        """Call ``handle_<command>`` and give what it returned, or ``MISSING`` if there is none."""
+        hook = self._find_hook("handle_" + command)
+        if hook is None:
+            return MISSING
+        return await hook(self, self.session, self.envelope, *args)
+
+    def _default_for(self, status: Any, default: Any, command: str) -> Any:
+        """Give the reply of a hook, or the verb's own where there is no hook or it returned None."""
+        if status is MISSING:
+            return default
+        if status is None:
+            log.warning("%r handle_%s returned None, not a reply", self.session.peer, command)
+            return default
+        return status
+
+    # -- parsing ----------------------------------------------------------------------------------
+
+    def _strip_command_keyword(self, keyword: str, arg: str) -> str | None:
+        """Give what follows ``keyword`` in ``arg``, or None if it does not begin with it."""
+        size = len(keyword)
+        return arg[size:].strip() if arg[:size].upper() == keyword else None
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        """Split a path from what follows it; (None, None) if it is malformed."""
+        try:
+            address, rest = parse_reverse_path(arg, utf8=self.enable_SMTPUTF8)
+        except MalformedAddress:
+            return None, None
+        if self.local_part_limit:
+            local_part = split_mailbox(address)[0]
+            if len(local_part.encode("utf-8")) > self.local_part_limit:
+                return None, None
+        return address, rest
+
+    def _getparams(self, params: Sequence[str]) -> dict[str, str | bool] | None:
+        """Parse parameters that were split at spaces: True for one without a value, None if bad."""
+        try:
+            parsed = parse_parameters(" ".join(params), utf8=self.enable_SMTPUTF8)
+        except MalformedParameters:
+            return None
+        return {keyword: True if value is None else value for keyword, value in parsed.items()}
+
+    def _refused(self, verb: str) -> replies.Reply | None:
+        phase = phase_of(self.session, self.envelope)
+        # check_helo_needed() may be overridden to let mail in without a greeting.
+        return refusal(verb, Phase.GREETED if phase is Phase.CONNECTED else phase)
+
+
+def _is_old_ehlo_hook(hook: Any) -> bool:
+    """Tell whether ``handle_EHLO`` is of the form before 1.3, without the responses.
+
+    Raises:
+        RuntimeError: it is of neither form.
+    """
+    if hook is None:
+        return False
+    count = len(inspect.signature(hook).parameters)
+    if count not in (4, 5):
+        raise RuntimeError("Unsupported EHLO Hook")
+    if count == 4:
+        warnings.warn(
+            "Use the 5-argument handle_EHLO() hook instead of the 4-argument handle_EHLO() hook; "
+            "support for the 4-argument handle_EHLO() hook will be removed in version 3",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+    return count == 4
+
+
+def _checked_call_limits(limit: int | dict[str, int] | None) -> dict[str, int] | None:
+    """Give ``command_call_limit`` as a dict with a ``"*"``, or None for no limits.
+
+    Raises:
+        TypeError: it is neither a number nor a dict of numbers.
+    """
+    if limit is None:
+        return None
+    if isinstance(limit, int) and not isinstance(limit, bool):
+        return {"*": limit}
+    if not isinstance(limit, dict):
+        raise TypeError("command_call_limit must be int or Dict[str, int]")
+    if not all(isinstance(n, int) and not isinstance(n, bool) for n in limit.values()):
+        raise TypeError("All command_call_limit values must be int")
+    return {"*": CALL_LIMIT_DEFAULT, **limit}

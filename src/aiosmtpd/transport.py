@@ -1,0 +1,526 @@
+"""The asyncio driver: between a transport and the engine, and the one task of a connection.
+
+What comes in feeds the engine and wakes the task; the task asks the engine for events and hands each
+command on. The driver knows transports, flow control, the timer and TLS; it knows no verb and no
+policy, which :class:`aiosmtpd.smtp.SMTP` adds. Everything waits at one of two places: for octets in
+:meth:`ConnectionProtocol._receive`, or for room to write in :meth:`ConnectionProtocol._drain`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+from .protocol import (
+    BodyChunk,
+    BodyEnd,
+    BodyError,
+    BodyIncomplete,
+    Command,
+    Connection,
+    Event,
+    Mode,
+    ProtocolError,
+)
+from .protocol import reply as replies
+from .streams import StreamReaderFace, StreamWriterFace
+
+if TYPE_CHECKING:
+    from .session import Envelope, Session
+
+__all__ = ["BodyStream", "ConnectionProtocol", "ConnectionRegistry"]
+
+log = logging.getLogger("mail.log")
+
+# Octets that may wait for a busy handler before the transport is told to stop reading.
+_HIGH_WATER = 65536
+_TLS_DETAILS = ("peercert", "cipher", "compression", "sslcontext", "ssl_object")
+
+
+class ConnectionRegistry(Protocol):
+    """What a server gives its connections, to know which are open."""
+
+    def add(self, connection: ConnectionProtocol, /) -> None:
+        """Note that a connection was made."""
+
+    def discard(self, connection: ConnectionProtocol, /) -> None:
+        """Note that a connection is over."""
+
+
+class BodyStream(AsyncIterator[bytes]):
+    """The body of a message as it comes, for ``handle_BODY``.
+
+    Iterating gives ``bytes``, transparency undone. The client is only read from while somebody waits
+    for the next chunk, so a slow consumer slows the client and memory stays constant.
+
+    Attributes:
+        fault: why the body cannot be had whole, once that is known.
+    """
+
+    def __init__(self, protocol: ConnectionProtocol) -> None:
+        self._protocol = protocol
+        self._ended = False
+        self.fault: BodyError | None = None
+
+    def __aiter__(self) -> BodyStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Give the next chunk.
+
+        Raises:
+            BodyTooLarge: the body grew over ``data_size_limit``.
+            BodyLineTooLong: a line of it is longer than ``line_length_limit``.
+            BodyIncomplete: the connection ended before the body did.
+        """
+        if self.fault is not None:
+            raise self.fault
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            event = await self._protocol._next_event()
+        except BodyError as fault:
+            self.fault = fault
+            raise
+        if isinstance(event, BodyChunk):
+            return event.data
+        self._ended = True
+        raise StopAsyncIteration
+
+    async def finish(self) -> None:
+        """Read what was left unread, up to the true end of the body.
+
+        Raises:
+            BodyIncomplete: the connection ended before the body did.
+        """
+        if isinstance(self.fault, BodyIncomplete):
+            raise self.fault
+        self._protocol._connection.discard_body()
+        while not self._ended:
+            self._ended = isinstance(await self._protocol._next_event(), BodyEnd)
+
+
+class ConnectionProtocol(asyncio.Protocol):
+    """One connection of a server, as an :class:`asyncio.Protocol` with a task of its own.
+
+    Args:
+        timeout: seconds that a client may stay silent, counted from its last octet.
+        proxy_timeout: seconds in which a PROXY header must come, or None if none is expected.
+        handler_timeout: seconds that one command may take to be handled, or None for any.
+        utf8: whether commands and replies may hold UTF-8.
+        loop: the event loop, or None for the running one.
+
+    Attributes:
+        transport: the transport, or None before and after the connection.
+        session: the :class:`~aiosmtpd.session.Session`, or None before the connection.
+        envelope: the :class:`~aiosmtpd.session.Envelope` of the transaction at hand.
+        connections: where to say that this connection is open, or None; set by a server.
+    """
+
+    connections: ConnectionRegistry | None = None
+    transport: asyncio.Transport | None = None
+    if TYPE_CHECKING:
+        # Every hook and verb runs while there is a connection, so that they need not ask.
+        session: Session
+        envelope: Envelope
+    else:
+        session = envelope = None
+
+    def __init__(
+        self,
+        *,
+        timeout: float | None,
+        proxy_timeout: float | None,
+        handler_timeout: float | None,
+        utf8: bool,
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> None:
+        self._loop = loop
+        self._timeout_duration = timeout
+        self._proxy_timeout = proxy_timeout
+        self._handler_timeout = handler_timeout
+        self._connection = Connection(
+            command_limit=self._command_limit(), utf8=utf8, proxy=proxy_timeout is not None
+        )
+        self._handler_coroutine: asyncio.Task[None] | None = None
+        self._original_transport: asyncio.BaseTransport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._write_waiter: asyncio.Future[None] | None = None
+        self._reading_paused = False
+        self._flush_scheduled = False
+        self._stopping = False
+        self._overdue = False
+        self._replies_sent = 0
+        self._since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- what a subclass adds ---------------------------------------------------------------------
+
+    def _command_limit(self) -> int:
+        raise NotImplementedError
+
+    def _create_session(self) -> Session:
+        raise NotImplementedError
+
+    def _create_envelope(self) -> Envelope:
+        raise NotImplementedError
+
+    async def _open(self) -> None:
+        raise NotImplementedError
+
+    def _run_command(self, command: Command) -> Awaitable[None]:
+        raise NotImplementedError
+
+    async def _answer_exception(self, error: Exception) -> None:
+        raise NotImplementedError
+
+    def _set_rset_state(self) -> None:
+        raise NotImplementedError
+
+    # -- properties -------------------------------------------------------------------------------
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that serves this connection."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
+
+    @loop.setter
+    def loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    @property
+    def _tls_protocol(self) -> asyncio.Transport | None:
+        """The transport if it is encrypted, else None: TLS is what the transport says."""
+        transport = self.transport
+        if transport is None or not isinstance(
+            transport.get_extra_info("sslcontext"), ssl.SSLContext
+        ):
+            return None
+        return transport
+
+    @property
+    def _reader(self) -> StreamReaderFace:
+        return StreamReaderFace(self)
+
+    @property
+    def _writer(self) -> StreamWriterFace:
+        return StreamWriterFace(self)
+
+    # -- called by the transport ------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a connection: make its session, start its task and its timer."""
+        self.transport = transport  # type: ignore[assignment]
+        if self.connections is not None:
+            self.connections.add(self)
+        self.session = self._create_session()
+        self.session.peer = transport.get_extra_info("peername")
+        self.envelope = self._create_envelope()
+        self._learn_tls()
+        log.info("Peer: %r", self.session.peer)
+        self._reset_timeout()
+        self._handler_coroutine = self.loop.create_task(self._handle_client())
+
+    def data_received(self, data: bytes) -> None:
+        """Take octets; wake the task if it waits for them, otherwise bound what piles up."""
+        self._connection.receive_data(data)
+        waiter = self._waiter
+        if waiter is not None:
+            self._since = self.loop.time()
+            if not waiter.done():
+                waiter.set_result(None)
+        elif (
+            not self._reading_paused
+            and len(self._connection.buffer) > _HIGH_WATER
+            and self.transport is not None
+        ):
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Note that the client sends no more; what it sent is still answered, except under TLS."""
+        log.debug("%r EOF received", self.session.peer)
+        self._connection.receive_eof()
+        self._wake(self._waiter)
+        return self._tls_protocol is None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the connection: nothing can be written, and a hook that runs is cancelled."""
+        log.info("%r connection lost", self.session.peer)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.connections is not None:
+            self.connections.discard(self)
+        self.transport = None
+        in_body = self._connection.mode is Mode.BODY
+        self._connection.receive_eof()
+        task = self._handler_coroutine
+        if self._waiter is not None or self._write_waiter is not None:
+            self._wake(self._waiter)
+            self._wake(self._write_waiter)
+        elif task is not None and not in_body:
+            # A hook that reads a body learns of it there, to drop what it has of it.
+            task.cancel()
+
+    def pause_writing(self) -> None:
+        """Stop answering until the client has read what was answered."""
+        self._write_waiter = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Go on answering."""
+        waiter, self._write_waiter = self._write_waiter, None
+        self._since = self.loop.time()
+        self._wake(waiter)
+
+    @staticmethod
+    def _wake(waiter: asyncio.Future[None] | None) -> None:
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # -- waiting ----------------------------------------------------------------------------------
+
+    async def _receive(self) -> None:
+        """Wait for octets, or for the end of them."""
+        self._flush()
+        if self._connection.eof:
+            return
+        if self._reading_paused and self.transport is not None:
+            self._reading_paused = False
+            self.transport.resume_reading()
+        self._overdue = False
+        self._since = self.loop.time()
+        self._waiter = self.loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    async def _drain(self) -> None:
+        """Wait for room to write."""
+        while self._write_waiter is not None and self.transport is not None:
+            await self._write_waiter
+
+    async def _next_event(self) -> Event:
+        """Wait for the next event of the engine, whatever its mode."""
+        while True:
+            event = self._connection.next_event()
+            if event is not None:
+                return event
+            await self._receive()
+
+    # -- replies ----------------------------------------------------------------------------------
+
+    async def push(self, status: str | bytes) -> None:
+        """Send a reply to the client.
+
+        Args:
+            status: the reply without its final CRLF; a CRLF inside is sent as it is.
+
+        Raises:
+            ConnectionResetError: there is no client any more.
+            TypeError: ``status`` is neither ``str`` nor ``bytes``.
+        """
+        if self.transport is None:
+            raise ConnectionResetError("the connection was lost")
+        octets = self._connection.send(status)
+        self._replies_sent += 1
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%r << %r", self.session.peer, status)
+        if octets:
+            self.transport.write(octets)
+            if self._write_waiter is not None:
+                await self._drain()
+        elif not self._flush_scheduled:
+            # Should the next command's hook take its time, what is held back leaves meanwhile.
+            self._flush_scheduled = True
+            self.loop.call_soon(self._flush_held)
+
+    def _flush_held(self) -> None:
+        self._flush_scheduled = False
+        self._flush()
+
+    def _flush(self) -> None:
+        octets = self._connection.flush()
+        if octets and self.transport is not None:
+            self.transport.write(octets)
+
+    # -- the task ---------------------------------------------------------------------------------
+
+    async def _handle_client(self) -> None:
+        """Serve the connection to its end."""
+        log.info("%r handling connection", self.session.peer)
+        connection = self._connection
+        begin: Callable[[], Awaitable[None]] | None = self._open
+        try:
+            while True:
+                try:
+                    if begin is not None:
+                        opening, begin = begin, None
+                        await opening()
+                    event = connection.next_event()
+                    if event is None:
+                        await self._receive()
+                        continue
+                    if not isinstance(event, Command):
+                        break
+                    self._since = self._loop.time()  # type: ignore[union-attr]
+                    await self._run_command(event)
+                except ProtocolError as fault:
+                    await self._refuse(fault)
+                except asyncio.CancelledError:
+                    if not await self._survive():
+                        raise
+                except Exception as error:
+                    await self._fail(error)
+                if self._stopping:
+                    self._say_goodbye()
+        except ConnectionError:
+            log.info("%r Connection lost during _handle_client()", self.session.peer)
+        finally:
+            self._close()
+
+    async def _refuse(self, fault: ProtocolError) -> None:
+        """Answer a fault of the client, if there is still somebody to answer."""
+        if not isinstance(fault, BodyIncomplete):
+            await self.push(fault.reply)
+
+    async def _survive(self) -> bool:
+        """After a cancellation: True if it was the limit for handlers, which ends one command only."""
+        task = self._handler_coroutine
+        if not self._overdue or self.transport is None or task is None:
+            log.info("%r Connection lost during _handle_client()", self.session.peer)
+            return False
+        self._overdue = False
+        task.uncancel()
+        log.error("%r a command took longer than its limit to handle", self.session.peer)
+        self._set_rset_state()
+        await self.push(replies.HOOK_TIMED_OUT)
+        return True
+
+    async def _fail(self, error: Exception) -> None:
+        """Answer an exception that nobody expected, unless the client is gone."""
+        if self.transport is not None:
+            await self._answer_exception(error)
+        elif not isinstance(error, ConnectionError):
+            log.error("%r error after the connection was lost", self.session.peer, exc_info=error)
+
+    def _say_goodbye(self) -> None:
+        if self.transport is not None:
+            self.transport.write(
+                self._connection.flush() + self._connection.send(replies.SHUTTING_DOWN)
+            )
+        self._connection.end()
+
+    def _close(self) -> None:
+        if self.transport is not None:
+            self._flush()
+            self.transport.close()
+
+    def shut_down(self) -> None:
+        """End the connection from this side (RFC 5321 section 3.8).
+
+        A client that is waited for is told 421 at once; a command that runs is finished and answered
+        first.
+        """
+        if self._waiter is None or self._connection.mode in (Mode.BODY, Mode.AUTH):
+            self._stopping = True
+            return
+        self._say_goodbye()
+        self._wake(self._waiter)
+
+    # -- TLS --------------------------------------------------------------------------------------
+
+    async def _start_tls(self, context: ssl.SSLContext, handshake_timeout: float | None) -> None:
+        """Put TLS on the connection; what the client sent before it is forgotten.
+
+        Raises:
+            OSError: the handshake failed (``ssl.SSLError``, ``ConnectionError``, ``TimeoutError``); the
+                connection is then over.
+        """
+        self._flush()
+        self._connection.start_tls()
+        plain = self.transport
+        if plain is None:
+            raise ConnectionResetError("the connection was lost")
+        self._original_transport = plain
+        try:
+            transport = await self.loop.start_tls(
+                plain, self, context, server_side=True, ssl_handshake_timeout=handshake_timeout
+            )
+        except OSError as error:
+            # asyncio tells a protocol nothing of a connection that dies in the handshake.
+            if self.transport is not None:
+                self.connection_lost(error)
+            plain.abort()
+            raise
+        if transport is None:
+            raise ConnectionResetError("the connection was lost in the TLS handshake")
+        self.transport = transport
+        self._reading_paused = False
+        self._learn_tls()
+
+    def _learn_tls(self) -> None:
+        transport = self._tls_protocol
+        if transport is not None:
+            self.session.ssl = {key: transport.get_extra_info(key) for key in _TLS_DETAILS}
+
+    # -- the timer --------------------------------------------------------------------------------
+
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        """Count the client's silence from now on.
+
+        Args:
+            duration: the seconds it may last from now on, if not those of the constructor.
+        """
+        if duration is not None:
+            self._timeout_duration = duration
+        self._since = self.loop.time()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._arm_timer()
+
+    def _arm_timer(self) -> None:
+        # The timer is not moved with every octet: when it fires, it looks whether the limit in force
+        # is over, and sleeps on. The shortest limit is its longest sleep, so that it misses none.
+        limits = [
+            limit
+            for limit in (self._timeout_duration, self._handler_timeout, self._proxy_timeout)
+            if limit
+        ]
+        self._timer = self.loop.call_later(min(limits), self._on_timer) if limits else None
+
+    def _on_timer(self) -> None:
+        """Act if whoever we wait for has been too long about it; else look again later."""
+        waiting = self._waiter is not None or self._write_waiter is not None
+        task = self._handler_coroutine
+        limit = self._timeout_duration
+        if waiting and self._connection.mode is Mode.PROXY:
+            limit = self._proxy_timeout
+        elif not waiting and task is not None and not task.done():
+            limit = self._handler_timeout
+        left = self._since + limit - self.loop.time() if limit else 1.0
+        if left > 0:
+            self._arm_timer()
+            return
+        if waiting or task is None or task.done():
+            self._timeout_cb()
+        else:
+            self._overdue = True
+            task.cancel()
+            self._arm_timer()
+
+    def _timeout_cb(self) -> None:
+        """Drop a client that was silent for too long."""
+        log.info("%r connection timeout", self.session.peer)
+        if self.transport is None:
+            return
+        if self._write_waiter is not None or self._waiter is None:
+            self.transport.abort()  # it does not read either, so close() would wait for ever
+        else:
+            self._flush()
+            self.transport.close()

@@ -1,0 +1,18 @@
+"""The verbs of the server, in groups; :class:`aiosmtpd.smtp.SMTP` is made of them."""
+
+from .auth import AuthMechanismType, AuthVerbs, auth_mechanism
+from .base import MISSING, syntax
+from .session import SessionVerbs
+from .tls import TlsVerbs
+from .transaction import TransactionVerbs
+
+__all__ = [
+    "MISSING",
+    "AuthMechanismType",
+    "AuthVerbs",
+    "SessionVerbs",
+    "TlsVerbs",
+    "TransactionVerbs",
+    "auth_mechanism",
+    "syntax",
+]

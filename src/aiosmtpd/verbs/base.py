@@ -1,0 +1,112 @@
+"""What the verbs share: the face of the server that they see, HELP's decorator, and ``MISSING``.
+
+The verbs of :class:`aiosmtpd.smtp.SMTP` are written in the modules of this package, a group each, as
+classes that it inherits from. :class:`Verbs` declares what they use of it and of the driver.
+"""
+
+from __future__ import annotations
+
+import enum
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
+    import ssl
+
+    from ..auth import AuthCallbackType, AuthenticatorType
+    from ..extensions import Extension
+    from ..protocol import Connection, Event, Reply
+    from ..session import Envelope, Session
+
+__all__ = ["MISSING", "Verbs", "_Missing", "syntax", "warn_deprecated"]
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+class _Missing(enum.Enum):
+    MISSING = object()
+
+
+MISSING = _Missing.MISSING
+"""There is nothing: no such hook, or no response of the client."""
+
+
+def syntax(
+    text: str, extended: str | None = None, when: str | None = None
+) -> Callable[[_Method], _Method]:
+    """Give a verb its line in HELP.
+
+    Args:
+        text: the syntax, for example ``"PING [ignored]"``.
+        extended: what to add to it once the client greeted with EHLO or LHLO.
+        when: the name of an attribute of the server that must be true for the verb to be shown.
+    """
+
+    def decorate(method: _Method) -> _Method:
+        method.__smtp_syntax__ = text  # type: ignore[attr-defined]
+        method.__smtp_syntax_extended__ = extended  # type: ignore[attr-defined]
+        method.__smtp_syntax_when__ = when  # type: ignore[attr-defined]
+        return method
+
+    return decorate
+
+
+def warn_deprecated(new: str, old: str) -> None:
+    """Warn that a hook is old.
+
+    Args:
+        new: what to use.
+        old: what is used.
+    """
+    warnings.warn(f"Use {new} instead of {old}", DeprecationWarning, stacklevel=3)
+
+
+class Verbs:
+    """What the groups of verbs use of the server; it holds declarations only."""
+
+    if TYPE_CHECKING:
+        session: Session
+        envelope: Envelope
+        event_handler: Any
+        hostname: str
+        data_size_limit: int | None
+        enable_SMTPUTF8: bool
+        tls_context: ssl.SSLContext | None
+        line_length_limit: int
+        local_part_limit: int
+        extensions: tuple[Extension, ...]
+        transport: asyncio.Transport | None
+        _authenticator: AuthenticatorType | None
+        _auth_callback: AuthCallbackType | None
+        _auth_excluded: frozenset[str]
+        _auth_require_tls: bool
+        _connection: Connection
+        _decode_data: bool
+        _greeting_verb: str
+        _old_ehlo_hook: bool
+        _replies_sent: int
+        _timeout_duration: float | None
+        _tls_handshake_okay: bool
+
+        @property
+        def _tls_protocol(self) -> Any: ...
+
+        async def push(self, status: str | bytes) -> None: ...
+        async def check_helo_needed(self, helo: str = ...) -> bool: ...
+        async def check_auth_needed(self, caller_method: str) -> bool: ...
+        async def _call_handler_hook(self, command: str, *args: Any) -> Any: ...
+        async def _next_event(self) -> Event: ...
+        async def _start_tls(
+            self, context: ssl.SSLContext, handshake_timeout: float | None
+        ) -> None: ...
+        def _find_hook(self, name: str) -> Any: ...
+        def _default_for(self, status: Any, default: Any, command: str) -> Any: ...
+        def _getaddr(self, arg: str) -> tuple[str | None, str | None]: ...
+        def _refused(self, verb: str) -> Reply | None: ...
+        def _strip_command_keyword(self, keyword: str, arg: str) -> str | None: ...
+        def _set_post_data_state(self) -> None: ...
+        def _set_rset_state(self) -> None: ...
+        def _syntax_of(self, method: Callable[..., Any]) -> str: ...
+        def _advertised_mechanisms(self) -> list[str]: ...

@@ -1,0 +1,141 @@
+"""The verbs outside a mail transaction: HELO, EHLO, NOOP, QUIT, VRFY, EXPN, HELP (RFC 5321)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..protocol import reply as replies
+from .base import MISSING, Verbs, syntax, warn_deprecated
+
+__all__ = ["SessionVerbs"]
+
+
+class SessionVerbs(Verbs):
+    """The verbs that change no envelope."""
+
+    # -- HELO and EHLO ----------------------------------------------------------------------------
+
+    @syntax("HELO hostname")
+    async def smtp_HELO(self, hostname: str | None) -> None:
+        """Greet without extensions (RFC 5321 section 4.1.1.1); again, it acts as RSET (4.1.4)."""
+        if not hostname:
+            await self.push("501 Syntax: HELO hostname")
+            return
+        self._set_rset_state()
+        self.session.extended_smtp = False
+        status = await self._call_handler_hook("HELO", hostname)
+        if status is MISSING:
+            self.session.host_name = hostname
+        await self.push(self._default_for(status, f"250 {self.hostname}", "HELO"))
+
+    @syntax("EHLO hostname")
+    async def smtp_EHLO(self, hostname: str | None) -> None:
+        """Greet with extensions (RFC 5321 section 4.1.1.1); again, it acts as RSET (4.1.4)."""
+        if not hostname:
+            await self.push("501 Syntax: EHLO hostname")
+            return
+        self._set_rset_state()
+        self.session.extended_smtp = True
+        responses = self._ehlo_responses()
+        if self._old_ehlo_hook:
+            await self._answer_with_old_hook(hostname, responses)
+            return
+        status = await self._call_handler_hook("EHLO", hostname, responses)
+        if status is MISSING:
+            self.session.host_name = hostname
+        responses = self._default_for(status, responses, "EHLO")  # type: ignore[arg-type]
+        if hasattr(self, "ehlo_hook"):
+            await self._push_lines(responses[:-1])
+            warn_deprecated("handler.handle_EHLO()", "SMTP.ehlo_hook()")
+            await self.ehlo_hook()
+            responses = responses[-1:]
+        await self._push_lines(responses)
+
+    def _ehlo_responses(self) -> list[str]:
+        lines = [self.hostname]
+        for extension in self.extensions:
+            line = extension.ehlo_line(self)  # type: ignore[arg-type]
+            if line is not None:
+                lines.append(line)
+        return [f"250-{line}" for line in lines[:-1]] + [f"250 {lines[-1]}"]
+
+    async def _answer_with_old_hook(self, hostname: str, responses: list[str]) -> None:
+        """Call the 4-argument ``handle_EHLO``, which pushes lines and returns the last one."""
+        await self._push_lines(responses[:-1])
+        status = await self._call_handler_hook("EHLO", hostname)
+        await self.push(self._default_for(status, responses[-1], "EHLO"))
+
+    async def _push_lines(self, lines: list[str]) -> None:
+        if lines:
+            await self.push("\r\n".join(lines))
+
+    # -- the others -------------------------------------------------------------------------------
+
+    @syntax("NOOP [ignored]")
+    async def smtp_NOOP(self, arg: str | None) -> None:
+        """Do nothing (RFC 5321 section 4.1.1.9)."""
+        status = await self._call_handler_hook("NOOP", arg)
+        await self.push(self._default_for(status, replies.OK, "NOOP"))
+
+    @syntax("QUIT")
+    async def smtp_QUIT(self, arg: str | None) -> None:
+        """End the session (RFC 5321 section 4.1.1.10)."""
+        if arg:
+            await self.push("501 Syntax: QUIT")
+            return
+        status = await self._call_handler_hook("QUIT")
+        await self.push(self._default_for(status, replies.BYE, "QUIT"))
+        self._connection.end()
+
+    @syntax("VRFY <address>")
+    async def smtp_VRFY(self, arg: str | None) -> None:
+        """Verify a mailbox or a user name (RFC 5321 section 4.1.1.6)."""
+        if await self.check_auth_needed("VRFY"):
+            return
+        if not arg:
+            await self.push("501 Syntax: VRFY <address>")
+            return
+        address, rest = self._getaddr(arg)
+        if address is None:
+            await self.push(f"502 Could not VRFY {arg}")
+            return
+        status = await self._call_handler_hook("VRFY", arg if rest else address)
+        await self.push(self._default_for(status, replies.CANNOT_VRFY, "VRFY"))
+
+    async def smtp_EXPN(self, arg: str | None) -> None:
+        """Refuse to expand a mailing list (RFC 5321 section 4.1.1.7)."""
+        await self.push(replies.EXPN_UNKNOWN)
+
+    # -- HELP -------------------------------------------------------------------------------------
+
+    @syntax("HELP [command]")
+    async def smtp_HELP(self, arg: str | None) -> None:
+        """Tell which verbs there are, or the syntax of one (RFC 5321 section 4.1.1.8)."""
+        if await self.check_auth_needed("HELP"):
+            return
+        code = 250
+        if arg:
+            method = getattr(self, "smtp_" + arg.upper(), None)
+            if method is not None and self._syntax_available(method):
+                await self.push(f"250 Syntax: {self._syntax_of(method)}")
+                return
+            code = 501
+        verbs = sorted(
+            name.removeprefix("smtp_")
+            for name in dir(self)
+            if name.startswith("smtp_") and self._syntax_available(getattr(self, name))
+        )
+        await self.push(f"{code} Supported commands: {' '.join(verbs)}")
+
+    def _syntax_available(self, method: Callable[..., Any]) -> bool:
+        """Tell whether HELP shows a verb."""
+        if not hasattr(method, "__smtp_syntax__"):
+            return False
+        when = getattr(method, "__smtp_syntax_when__", None)
+        return bool(getattr(self, when)) if when else True
+
+    def _syntax_of(self, method: Callable[..., Any]) -> str:
+        text: str = method.__smtp_syntax__  # type: ignore[attr-defined]
+        extended = getattr(method, "__smtp_syntax_extended__", None)
+        return text + extended if self.session.extended_smtp and extended else text

@@ -1,0 +1,60 @@
+"""STARTTLS (RFC 3207)."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+
+from ..protocol import reply as replies
+from .base import Verbs, syntax, warn_deprecated
+
+__all__ = ["TlsVerbs"]
+
+log = logging.getLogger("mail.log")
+
+
+class TlsVerbs(Verbs):
+    """The verb that puts TLS on the connection."""
+
+    @syntax("STARTTLS", when="tls_context")
+    async def smtp_STARTTLS(self, arg: str | None) -> None:
+        """Begin TLS (RFC 3207); what the client said before is forgotten."""
+        if arg:
+            await self.push("501 Syntax: STARTTLS")
+            return
+        if self._tls_protocol is not None:
+            await self.push(replies.TLS_ACTIVE)
+            return
+        if self.tls_context is None:
+            await self.push(replies.TLS_UNAVAILABLE)
+            return
+        await self.push(replies.START_TLS)
+        try:
+            await self._start_tls(self.tls_context, self._timeout_duration)
+        except OSError as error:
+            log.error("%r TLS handshake failed: %s", self.session.peer, error)
+            raise ConnectionResetError("the TLS handshake failed") from error
+        self._forget_client()
+        self._tls_handshake_okay = await self._ask_tls_hook()
+
+    def _forget_client(self) -> None:
+        """Forget what the client said of itself, and only that (RFC 3207 section 4.2)."""
+        session = self.session
+        session.host_name = None
+        session.extended_smtp = False
+        session.authenticated = None
+        session.auth_data = session._login_data = None
+        self._set_rset_state()
+
+    async def _ask_tls_hook(self) -> bool:
+        """Let the handler judge the handshake, by the hook of 1.4 or of 1.0."""
+        hook = self._find_hook("handle_STARTTLS")
+        old_hook = self._find_hook("handle_tls_handshake") if hook is None else None
+        if hook is not None:
+            accepted = hook(self, self.session, self.envelope)
+        elif old_hook is not None:
+            warn_deprecated("handler.handle_STARTTLS()", "handler.handle_tls_handshake()")
+            accepted = old_hook(self.session)
+        else:
+            return True
+        return bool(await accepted if inspect.isawaitable(accepted) else accepted)

@@ -1,0 +1,233 @@
+"""The verbs of a mail transaction: MAIL, RCPT, DATA, RSET (RFC 5321 section 3.3)."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..extensions import Extension
+from ..protocol import (
+    Body,
+    BodyError,
+    BodyIncomplete,
+    MalformedAddress,
+    MalformedParameters,
+    ProtocolError,
+)
+from ..protocol import reply as replies
+from ..protocol.grammar import parse_parameters
+from ..transport import BodyStream
+from .base import MISSING, Verbs, syntax, warn_deprecated
+
+__all__ = ["TransactionVerbs"]
+
+log = logging.getLogger("mail.log")
+
+
+@functools.cache
+def _parameter_table(extensions: tuple[Extension, ...], attribute: str) -> dict[str, Extension]:
+    return {
+        keyword: extension for extension in extensions for keyword in getattr(extension, attribute)
+    }
+
+
+def _options(parameters: dict[str, str | None]) -> list[str]:
+    """The parameters as 1.4 gives them: a flat list in upper case."""
+    return [
+        keyword if value is None else f"{keyword}={value.upper()}"
+        for keyword, value in parameters.items()
+    ]
+
+
+class TransactionVerbs(Verbs):
+    """The verbs that change the envelope."""
+
+    # -- the argument of MAIL and RCPT ------------------------------------------------------------
+
+    def _parse_path(self, verb: str, arg: str | None) -> tuple[str, dict[str, str | None]]:
+        """Parse the argument of MAIL or RCPT into a mailbox and its parameters.
+
+        Raises:
+            ProtocolError: it is malformed, or a parameter is not known or not allowed.
+        """
+        keyword = "FROM:" if verb == "MAIL" else "TO:"
+        text = self._strip_command_keyword(keyword, arg) if arg else None
+        if not text:
+            raise ProtocolError(reply=self._syntax_error(verb))
+        address, rest = self._getaddr(text)
+        if address is None or (address == "<>" and verb == "RCPT"):
+            raise MalformedAddress
+        if not rest:
+            return address, {}
+        if not self.session.extended_smtp:
+            raise ProtocolError(reply=self._syntax_error(verb))
+        try:
+            parameters = parse_parameters(rest, utf8=self.enable_SMTPUTF8)
+        except MalformedParameters as fault:
+            raise ProtocolError(reply=self._syntax_error(verb)) from fault
+        return address, parameters
+
+    def _syntax_error(self, verb: str) -> replies.Reply:
+        method = getattr(self, "smtp_" + verb)
+        return replies.Reply(501, None, f"Syntax: {self._syntax_of(method)}")
+
+    def _check_parameters(self, verb: str, parameters: dict[str, str | None]) -> None:
+        """Have each parameter checked by its extension.
+
+        Raises:
+            ProtocolError: one is not known or not allowed.
+        """
+        table = _parameter_table(self.extensions, f"{verb.lower()}_parameters")
+        for keyword, value in parameters.items():
+            extension = table.get(keyword)
+            if extension is None:
+                unknown = f"{verb} {'FROM' if verb == 'MAIL' else 'TO'} parameters"
+                raise ProtocolError(
+                    reply=replies.Reply(555, None, f"{unknown} not recognized or not implemented")
+                )
+            check = extension.check_mail if verb == "MAIL" else extension.check_rcpt
+            try:
+                check(self, keyword, value)
+            except MalformedParameters as fault:
+                raise ProtocolError(reply=self._syntax_error(verb)) from fault
+
+    # -- the transaction --------------------------------------------------------------------------
+
+    @syntax("MAIL FROM: <address>", extended=" [SP <mail-parameters>]")
+    async def smtp_MAIL(self, arg: str | None) -> None:
+        """Begin a transaction (RFC 5321 section 4.1.1.2)."""
+        if await self.check_helo_needed() or await self.check_auth_needed("MAIL"):
+            return
+        address, parameters = self._parse_path("MAIL", arg)
+        if (refused := self._refused("MAIL")) is not None:
+            await self.push(refused)
+            return
+        if parameters:
+            self.envelope.smtp_utf8 = False
+            self._check_parameters("MAIL", parameters)
+        self.envelope.mail_parameters = parameters
+        options = _options(parameters)
+        status = await self._call_handler_hook("MAIL", address, options)
+        if status is MISSING:
+            self.envelope.mail_from = address
+            self.envelope.mail_options.extend(options)
+        log.info("%r sender: %s", self.session.peer, address)
+        await self.push(self._default_for(status, replies.OK, "MAIL"))
+
+    @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
+    async def smtp_RCPT(self, arg: str | None) -> None:
+        """Name a recipient (RFC 5321 section 4.1.1.3)."""
+        if await self.check_helo_needed() or await self.check_auth_needed("RCPT"):
+            return
+        if (refused := self._refused("RCPT")) is not None:
+            await self.push(refused)
+            return
+        address, parameters = self._parse_path("RCPT", arg)
+        if parameters:
+            self._check_parameters("RCPT", parameters)
+        options = _options(parameters)
+        envelope = self.envelope
+        status = await self._call_handler_hook("RCPT", address, options)
+        if status is MISSING:
+            envelope.rcpt_tos.append(address)
+            envelope.rcpt_options.extend(options)
+        if len(envelope.rcpt_tos) > len(envelope.rcpt_parameters):
+            envelope.rcpt_parameters.append(parameters)
+        log.info("%r recip: %s", self.session.peer, address)
+        await self.push(self._default_for(status, replies.OK, "RCPT"))
+
+    @syntax("RSET")
+    async def smtp_RSET(self, arg: str | None) -> None:
+        """End the transaction (RFC 5321 section 4.1.1.5)."""
+        if arg:
+            await self.push("501 Syntax: RSET")
+            return
+        self._set_rset_state()
+        if hasattr(self, "rset_hook"):
+            warn_deprecated("handler.handle_RSET()", "SMTP.rset_hook()")
+            await self.rset_hook()
+        status = await self._call_handler_hook("RSET")
+        await self.push(self._default_for(status, replies.OK, "RSET"))
+
+    @syntax("DATA")
+    async def smtp_DATA(self, arg: str | None) -> None:
+        """Receive the message (RFC 5321 section 4.1.1.4)."""
+        if await self.check_helo_needed() or await self.check_auth_needed("DATA"):
+            return
+        if (refused := self._refused("DATA")) is not None:
+            await self.push(refused)
+            return
+        if arg:
+            await self.push("501 Syntax: DATA")
+            return
+        hook = self._find_hook("handle_BODY")
+        self._connection.expect_body(
+            size_limit=self.data_size_limit or None,
+            line_limit=self.line_length_limit,
+            stream=hook is not None,
+        )
+        await self.push(replies.START_DATA)
+        status = await (self._receive_whole() if hook is None else self._receive_stream(hook))
+        recipients = self.envelope.rcpt_tos
+        self._set_post_data_state()
+        await self._push_data_status(status, recipients)
+
+    async def _receive_whole(self) -> Any:
+        """Read the body and hand it on; give the reply to it."""
+        try:
+            event = await self._next_event()
+        except BodyIncomplete:
+            raise
+        except BodyError as fault:
+            return fault.reply
+        assert isinstance(event, Body)
+        envelope = self.envelope
+        envelope.original_content = envelope.content = event.content
+        if self._decode_data:
+            try:
+                envelope.content = (
+                    event.content.decode("utf-8", "surrogateescape")
+                    if self.enable_SMTPUTF8
+                    else event.content.decode("ascii")
+                )
+            except UnicodeDecodeError:
+                return replies.STRICT_ASCII
+        del event
+        status = await self._call_handler_hook("DATA")
+        if status is MISSING:
+            status = await self._call_process_message()
+        return self._default_for(status, replies.OK, "DATA")
+
+    async def _receive_stream(self, hook: Callable[..., Awaitable[Any]]) -> Any:
+        """Let ``handle_BODY`` read the body as it comes; give the reply to it."""
+        body = BodyStream(self)
+        status: Any = None
+        try:
+            status = await hook(self, self.session, self.envelope, body)
+        except BodyError as fault:
+            if fault is not body.fault:
+                raise
+        finally:
+            await body.finish()
+        if body.fault is not None:
+            return body.fault.reply
+        return self._default_for(status, replies.OK, "BODY")
+
+    async def _push_data_status(self, status: Any, recipients: list[str]) -> None:
+        """Answer the message: once for all recipients; LMTP does it otherwise."""
+        await self.push(status)
+
+    async def _call_process_message(self) -> Any:
+        """Call the hook of smtpd and of aiosmtpd before 1.0, where None stands for success."""
+        hook = self._find_hook("process_message")
+        if hook is None:
+            return MISSING
+        warn_deprecated("handler.handle_DATA()", ".process_message()")
+        envelope = self.envelope
+        status = hook(self.session.peer, envelope.mail_from, envelope.rcpt_tos, envelope.content)
+        if inspect.isawaitable(status):
+            status = await status
+        return MISSING if status is None else status
