@@ -315,10 +315,9 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
     def _run_command(self, command: Command) -> Awaitable[None]:
         """Gate a command by what holds for all verbs, and give its verb's coroutine."""
         verb = command.verb
-        if verb == "AUTH":
-            sanitized_log(log.info, "%r >> %r", self.session.peer, f"AUTH {command.argument or ''}")
-        elif log.isEnabledFor(logging.INFO):
-            log.info("%r >> %r", self.session.peer, command)
+        self._verbose = log.isEnabledFor(logging.INFO)
+        if self._verbose:
+            self._log_command(command)
         if command.size > self.command_size_limit and command.size > self._size_limit_of(verb):
             return self.push(replies.COMMAND_TOO_LONG)
         if verb not in ALLOWED_BEFORE_STARTTLS:
@@ -332,6 +331,12 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         if method is None:
             return self._answer_unknown(verb)
         return method(command.argument)
+
+    def _log_command(self, command: Command) -> None:
+        line = command.verb if command.argument is None else f"{command.verb} {command.argument}"
+        sanitized_log(
+            log.info, "%r >> %r", self.session.peer, line.encode("utf-8", "surrogateescape")
+        )
 
     def _size_limit_of(self, verb: str) -> int:
         if verb == "AUTH":

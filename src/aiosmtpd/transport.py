@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -155,6 +156,9 @@ class ConnectionProtocol(asyncio.Protocol):
         self._overdue = False
         self._replies_sent = 0
         self._since = 0.0
+        self._time = time.monotonic  # until there is a connection, and its loop with it
+        # Whether somebody reads what is logged; looked up once a command.
+        self._verbose = log.isEnabledFor(logging.INFO)
         self._timer: asyncio.TimerHandle | None = None
 
     # -- what a subclass adds ---------------------------------------------------------------------
@@ -216,6 +220,7 @@ class ConnectionProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a connection: make its session, start its task and its timer."""
         self.transport = transport  # type: ignore[assignment]
+        self._time = self.loop.time
         if self.connections is not None:
             self.connections.add(self)
         self.session = self._create_session()
@@ -231,7 +236,8 @@ class ConnectionProtocol(asyncio.Protocol):
         self._connection.receive_data(data)
         waiter = self._waiter
         if waiter is not None:
-            self._since = self.loop.time()
+            self._waiter = None
+            self._since = self._time()
             if not waiter.done():
                 waiter.set_result(None)
         elif (
@@ -246,7 +252,7 @@ class ConnectionProtocol(asyncio.Protocol):
         """Note that the client sends no more; what it sent is still answered, except under TLS."""
         log.debug("%r EOF received", self.session.peer)
         self._connection.receive_eof()
-        self._wake(self._waiter)
+        self._wake_reader()
         return self._tls_protocol is None
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -261,7 +267,7 @@ class ConnectionProtocol(asyncio.Protocol):
         self._connection.receive_eof()
         task = self._handler_coroutine
         if self._waiter is not None or self._write_waiter is not None:
-            self._wake(self._waiter)
+            self._wake_reader()
             self._wake(self._write_waiter)
         elif task is not None and not in_body:
             # A hook that reads a body learns of it there, to drop what it has of it.
@@ -277,6 +283,10 @@ class ConnectionProtocol(asyncio.Protocol):
         self._since = self.loop.time()
         self._wake(waiter)
 
+    def _wake_reader(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        self._wake(waiter)
+
     @staticmethod
     def _wake(waiter: asyncio.Future[None] | None) -> None:
         if waiter is not None and not waiter.done():
@@ -284,21 +294,22 @@ class ConnectionProtocol(asyncio.Protocol):
 
     # -- waiting ----------------------------------------------------------------------------------
 
-    async def _receive(self) -> None:
-        """Wait for octets, or for the end of them."""
-        self._flush()
-        if self._connection.eof:
-            return
+    def _receive(self) -> Awaitable[None]:
+        """Give what to await for octets, or for the end of them."""
+        connection = self._connection
+        if connection.holds_replies:
+            self._flush()
+        self._overdue = False
+        self._since = self._time()
+        waiter = self.loop.create_future()
+        if connection.eof:
+            waiter.set_result(None)
+            return waiter
         if self._reading_paused and self.transport is not None:
             self._reading_paused = False
             self.transport.resume_reading()
-        self._overdue = False
-        self._since = self.loop.time()
-        self._waiter = self.loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        self._waiter = waiter
+        return waiter
 
     async def _drain(self) -> None:
         """Wait for room to write."""
@@ -329,7 +340,7 @@ class ConnectionProtocol(asyncio.Protocol):
             raise ConnectionResetError("the connection was lost")
         octets = self._connection.send(status)
         self._replies_sent += 1
-        if log.isEnabledFor(logging.DEBUG):
+        if self._verbose and log.isEnabledFor(logging.DEBUG):
             log.debug("%r << %r", self.session.peer, status)
         if octets:
             self.transport.write(octets)
@@ -368,7 +379,7 @@ class ConnectionProtocol(asyncio.Protocol):
                         continue
                     if not isinstance(event, Command):
                         break
-                    self._since = self._loop.time()  # type: ignore[union-attr]
+                    self._since = self._time()
                     await self._run_command(event)
                 except ProtocolError as fault:
                     await self._refuse(fault)
@@ -431,7 +442,7 @@ class ConnectionProtocol(asyncio.Protocol):
             self._stopping = True
             return
         self._say_goodbye()
-        self._wake(self._waiter)
+        self._wake_reader()
 
     # -- TLS --------------------------------------------------------------------------------------
 

@@ -11,68 +11,82 @@ __all__ = ["ReceiveBuffer"]
 
 
 class ReceiveBuffer:
-    """Octets in the order they came, with searches that never look at the same octet twice."""
+    """Octets in the order they came, with searches that never look at the same octet twice.
 
-    __slots__ = ("_data", "_searched", "_start")
+    Attributes:
+        data: what came; empty whenever all of it was taken, so that asking whether there is something
+            costs a look at it.
+        start: where in it the octets begin that were not yet taken.
+    """
+
+    __slots__ = ("_searched", "data", "start")
 
     def __init__(self) -> None:
-        self._data = b""
-        self._start = 0
+        self.data = b""
+        self.start = 0
         self._searched = 0
 
     def __len__(self) -> int:
-        return len(self._data) - self._start
+        return len(self.data) - self.start
 
     def feed(self, data: bytes) -> None:
         """Add octets that came."""
-        if self._start == len(self._data):
-            self._data = bytes(data)  # no copy where it is ``bytes`` already
-            self._start = self._searched = 0
+        if not self.data:
+            self.data = bytes(data)  # no copy where it is ``bytes`` already
         else:
-            self._data = self._data[self._start :] + data
-            self._searched = max(0, self._searched - self._start)
-            self._start = 0
+            self.data = self.data[self.start :] + data
+            self._searched = max(0, self._searched - self.start)
+            self.start = 0
 
     def clear(self) -> None:
         """Forget everything."""
-        self._data = b""
-        self._start = self._searched = 0
+        self.data = b""
+        self.start = self._searched = 0
 
     def take_line(self) -> bytes | None:
         """Take the octets up to and including the next LF, or None while there is none."""
-        end = self._data.find(b"\n", max(self._start, self._searched)) + 1
+        data = self.data
+        end = data.find(b"\n", self._searched) + 1
         if not end:
-            self._searched = len(self._data)
+            self._searched = len(data)
             return None
-        line = self._data[self._start : end]
-        self._start = end
+        if end == len(data):
+            line = data[self.start :] if self.start else data
+            self.clear()
+            return line
+        line = data[self.start : end]
+        self.start = self._searched = end
         return line
 
     def take(self, count: int) -> bytes:
         """Take the next ``count`` octets, or as many as there are."""
-        taken = self._data[self._start : self._start + count]
-        self._start += len(taken)
+        end = self.start + count
+        taken = self.data[self.start : end]
+        if end >= len(self.data):
+            self.clear()
+        else:
+            self.start = self._searched = end
         return taken
 
     def drop_line(self) -> bool:
         """Drop the octets up to and including the next LF, or all; tell whether there was an LF."""
-        end = self._data.find(b"\n", self._start) + 1
-        self._start = end or len(self._data)
+        end = self.data.find(b"\n", self.start) + 1
+        self.take(end - self.start if end else len(self))
         return end > 0
 
     def peek(self, count: int) -> bytes:
         """Give the next ``count`` octets, or as many as there are, without taking them."""
-        return self._data[self._start : self._start + count]
+        return self.data[self.start : self.start + count]
 
     def find(self, pattern: bytes, start: int = 0) -> int:
         """Give the distance of the next ``pattern`` from here, or -1, looking from ``start`` on."""
-        found = self._data.find(pattern, self._start + start)
-        return found if found < 0 else found - self._start
+        found = self.data.find(pattern, self.start + start)
+        return found if found < 0 else found - self.start
 
     def matching_tail(self, pattern: bytes) -> int:
         """Give the length of the longest end of the buffer that ``pattern`` begins with."""
         longest = min(len(pattern) - 1, len(self))
         for length in range(longest, 0, -1):
-            if self._data.endswith(pattern[:length]):
+            if self.data.endswith(pattern[:length]):
                 return length
         return 0

@@ -143,7 +143,11 @@ class Connection:
             status: the reply without its final CRLF.
         """
         octets = encode_reply(status, self._encoding)
-        if self.buffer and self._held_size < _HELD_LIMIT and not octets.startswith(_LAST_REPLIES):
+        if (
+            self.buffer.data
+            and self._held_size < _HELD_LIMIT
+            and not octets.startswith(_LAST_REPLIES)
+        ):
             self._held.append(octets)
             self._held_size += len(octets)
             return b""
@@ -151,6 +155,11 @@ class Connection:
             return octets
         self._held.append(octets)
         return self.flush()
+
+    @property
+    def holds_replies(self) -> bool:
+        """Whether :meth:`flush` would give something."""
+        return self._held_size > 0
 
     def flush(self) -> bytes:
         """Give the replies that were held back."""

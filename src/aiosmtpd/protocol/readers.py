@@ -100,6 +100,8 @@ class CommandReader(_LineReader):
 
     def read(self, buffer: ReceiveBuffer) -> Command | None:
         """Give the next :class:`~aiosmtpd.protocol.Command`."""
+        if not buffer.data:
+            return None
         line = self._read_line(buffer)
         if line is None:
             return None
@@ -174,33 +176,21 @@ class BodyReader:
             is given whole, or its fault raised at its true end.
     """
 
-    __slots__ = (
-        "_at_start",
-        "_ended",
-        "_fault",
-        "_line",
-        "_line_limit",
-        "_size",
-        "_size_limit",
-        "_stream",
-        "_told",
-        "_whole",
-        "done",
-    )
     mode = Mode.BODY
+    done = False
+    # Defaults of a body that begins; most bodies come whole, and change few of them.
+    _at_start = True
+    _ended = False
+    _told = False
+    _fault: BodyError | None = None
+    _whole: io.BytesIO | None = None
+    _size = 0
+    _line = 0
 
     def __init__(self, *, size_limit: int | None, line_limit: int, stream: bool) -> None:
         self._size_limit = size_limit
         self._line_limit = line_limit
         self._stream = stream
-        self._at_start = True
-        self._ended = False
-        self._size = 0
-        self._line = 0
-        self._fault: BodyError | None = None
-        self._told = False
-        self._whole: io.BytesIO | None = None
-        self.done = False
 
     def discard(self) -> None:
         """Give nothing more of a streamed body but its end."""
@@ -236,16 +226,17 @@ class BodyReader:
         """Take all octets that are decided, transparency undone; note whether the body ended."""
         # Looking for the one octet first runs at the speed of memory, and a base64 attachment has no
         # dot at all; the slower search for three begins where it can succeed.
-        dot = buffer.find(b".")
-        hit = buffer.find(_DOT_LINE, max(0, dot - 2)) if dot >= 0 else -1
-        end = buffer.find(_END_OF_BODY, hit) if hit >= 0 else -1
+        octets, start = buffer.data, buffer.start
+        dot = octets.find(b".", start)
+        hit = octets.find(_DOT_LINE, max(start, dot - 2)) if dot >= 0 else -1
+        end = octets.find(_END_OF_BODY, hit) if hit >= 0 else -1
         if end >= 0:
-            data = buffer.take(end + 2)
+            data = buffer.take(end + 2 - start)
             buffer.take(3)
             self._ended = True
         else:
             data = buffer.take(len(buffer) - buffer.matching_tail(_END_OF_BODY))
-        if 0 <= hit < len(data) - 2:
+        if 0 <= hit - start < len(data) - 2:
             data = data.replace(_DOT_LINE, b"\r\n")
         return data
 

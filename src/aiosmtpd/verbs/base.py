@@ -89,6 +89,7 @@ class Verbs:
         _replies_sent: int
         _timeout_duration: float | None
         _tls_handshake_okay: bool
+        _verbose: bool
 
         @property
         def _tls_protocol(self) -> Any: ...

@@ -109,12 +109,13 @@ class TransactionVerbs(Verbs):
             self.envelope.smtp_utf8 = False
             self._check_parameters("MAIL", parameters)
         self.envelope.mail_parameters = parameters
-        options = _options(parameters)
+        options = _options(parameters) if parameters else []
         status = await self._call_handler_hook("MAIL", address, options)
         if status is MISSING:
             self.envelope.mail_from = address
             self.envelope.mail_options.extend(options)
-        log.info("%r sender: %s", self.session.peer, address)
+        if self._verbose:
+            log.info("%r sender: %s", self.session.peer, address)
         await self.push(self._default_for(status, replies.OK, "MAIL"))
 
     @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
@@ -128,7 +129,7 @@ class TransactionVerbs(Verbs):
         address, parameters = self._parse_path("RCPT", arg)
         if parameters:
             self._check_parameters("RCPT", parameters)
-        options = _options(parameters)
+        options = _options(parameters) if parameters else []
         envelope = self.envelope
         status = await self._call_handler_hook("RCPT", address, options)
         if status is MISSING:
@@ -136,7 +137,8 @@ class TransactionVerbs(Verbs):
             envelope.rcpt_options.extend(options)
         if len(envelope.rcpt_tos) > len(envelope.rcpt_parameters):
             envelope.rcpt_parameters.append(parameters)
-        log.info("%r recip: %s", self.session.peer, address)
+        if self._verbose:
+            log.info("%r recip: %s", self.session.peer, address)
         await self.push(self._default_for(status, replies.OK, "RCPT"))
 
     @syntax("RSET")
@@ -216,9 +218,9 @@ class TransactionVerbs(Verbs):
             return body.fault.reply
         return self._default_for(status, replies.OK, "BODY")
 
-    async def _push_data_status(self, status: Any, recipients: list[str]) -> None:
+    def _push_data_status(self, status: Any, recipients: list[str]) -> Awaitable[None]:
         """Answer the message: once for all recipients; LMTP does it otherwise."""
-        await self.push(status)
+        return self.push(status)
 
     async def _call_process_message(self) -> Any:
         """Call the hook of smtpd and of aiosmtpd before 1.0, where None stands for success."""
