@@ -205,6 +205,14 @@ def test_a_file_system_that_cannot_synchronize_directories_will_do(
     assert asyncio.run(give(handler, PLAIN)) == "250 OK"
 
 
+def test_a_system_that_knows_no_directory_descriptors_will_do(
+    handler: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "O_DIRECTORY", raising=False)
+    assert asyncio.run(give(handler, PLAIN)) == "250 OK"
+    assert stored(handler) == FIELDS + PLAIN
+
+
 def test_a_mailbox_that_went_away_fails_the_delivery(handler: Mailbox) -> None:
     (Path(handler.mail_dir) / "new").rmdir()
     with pytest.raises(FileNotFoundError):

@@ -54,8 +54,9 @@ class NextHop:
         if not self._answer(writer, ""):
             return
         while line := await reader.readline():
-            verb, *arguments = line.decode().rstrip("\r\n").split(" ")
-            command = " ".join([verb.upper(), *arguments])
+            # The standard library writes verbs and keywords in either case, by its version.
+            keyword, colon, argument = line.decode().rstrip("\r\n").partition(":")
+            command = keyword.upper() + colon + argument
             self.commands.append(command)
             if not self._answer(writer, command):
                 return
