@@ -6,7 +6,6 @@ one refuses to know: where octets come from, and the log.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
@@ -112,8 +111,9 @@ async def _read_header(reader: AsyncReader, buffer: bytearray) -> ProxyData:
         if octets:
             buffer += octets
         elif version == 1:
-            # The words that 1.4 had for it.
-            raise asyncio.IncompleteReadError(bytes(buffer[5:]), None)
+            data = ProxyData(version=1)
+            data.whole_raw += buffer
+            return data.with_error("PROXYv1 malformed")
         else:
             raise EOFError(f"Connection lost while waiting for {part}")
     return parsed[0]

@@ -163,8 +163,6 @@ def test_get_proxy_leaves_off_at_the_longest_line() -> None:
 @pytest.mark.parametrize(
     ("octets", "error"),
     [
-        (b"PROXY", "0 bytes read on a total of undefined expected bytes"),
-        (V1[:-1], "38 bytes read on a total of undefined expected bytes"),
         (V2[:5], "Connection lost while waiting for signature"),
         (V2[:11], "Connection lost while waiting for signature"),
         (V2[:12], "Connection lost while waiting for header"),
@@ -173,7 +171,7 @@ def test_get_proxy_leaves_off_at_the_longest_line() -> None:
         (V2[:-1], "Connection lost while waiting for tail part"),
     ],
 )
-def test_get_proxy_of_a_stream_that_ends(
+def test_get_proxy_of_a_stream_that_ends_in_version_2(
     octets: bytes, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="mail.debug"):
@@ -182,6 +180,19 @@ def test_get_proxy_of_a_stream_that_ends(
     assert data.version is None
     assert data.error == f"PROXY exception: {error}"
     assert caplog.record_tuples == [("mail.debug", logging.WARNING, data.error)]
+
+
+@pytest.mark.parametrize("size", [5, 6, 10, len(V1) - 1])
+def test_get_proxy_of_a_stream_that_ends_in_version_1(
+    size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="mail.debug"):
+        data = run(Stream(V1[:size]))
+    assert not data
+    assert data.version == 1
+    assert data.error == "PROXYv1 malformed"
+    assert data.whole_raw == V1[:size]
+    assert caplog.record_tuples == [("mail.debug", logging.WARNING, f"PROXY error: {data.error}")]
 
 
 @pytest.mark.parametrize("octets", [b"PROXY TCP4", V2[:7], V2[:14], V2[:20]])
