@@ -386,7 +386,11 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
 
     async def _call_handler_hook(self, command: str, *args: Any) -> Any:
         """Call ``handle_<command>`` and give what it returned, or ``MISSING`` if there is none."""
-        hook = self._find_hook("handle_" + command)
+        hook = (
+            self._find_hook("handle_" + command)
+            if self._handler_lists_hooks
+            else getattr(self.event_handler, "handle_" + command, None)
+        )
         if hook is None:
             return MISSING
         return await hook(self, self.session, self.envelope, *args)

@@ -233,7 +233,7 @@ class ConnectionProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take octets; wake the task if it waits for them, otherwise bound what piles up."""
-        self._connection.receive_data(data)
+        self._connection.buffer.feed(data)
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
@@ -297,11 +297,11 @@ class ConnectionProtocol(asyncio.Protocol):
     def _receive(self) -> Awaitable[None]:
         """Give what to await for octets, or for the end of them."""
         connection = self._connection
-        if connection.holds_replies:
+        if connection.held:
             self._flush()
         self._overdue = False
         self._since = self._time()
-        waiter = self.loop.create_future()
+        waiter = self._loop.create_future()  # type: ignore[union-attr]
         if connection.eof:
             waiter.set_result(None)
             return waiter

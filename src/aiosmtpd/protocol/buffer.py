@@ -60,18 +60,22 @@ class ReceiveBuffer:
 
     def take(self, count: int) -> bytes:
         """Take the next ``count`` octets, or as many as there are."""
+        taken = self.data[self.start : self.start + count]
+        self.drop(count)
+        return taken
+
+    def drop(self, count: int) -> None:
+        """Forget the next ``count`` octets."""
         end = self.start + count
-        taken = self.data[self.start : end]
         if end >= len(self.data):
             self.clear()
         else:
             self.start = self._searched = end
-        return taken
 
     def drop_line(self) -> bool:
         """Drop the octets up to and including the next LF, or all; tell whether there was an LF."""
         end = self.data.find(b"\n", self.start) + 1
-        self.take(end - self.start if end else len(self))
+        self.drop(end - self.start if end else len(self))
         return end > 0
 
     def peek(self, count: int) -> bytes:

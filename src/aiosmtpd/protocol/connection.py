@@ -37,21 +37,23 @@ class Connection:
 
     Attributes:
         buffer: what came and was not yet read.
+        eof: whether the client will send no more; what it sent may still be unread.
+        held: the replies that are held back.
     """
 
-    __slots__ = ("_commands", "_encoding", "_eof", "_held", "_held_size", "_reader", "buffer")
+    __slots__ = ("_commands", "_encoding", "_held_size", "_reader", "buffer", "eof", "held")
 
     def __init__(
         self, *, command_limit: int = AUTH_LINE_LIMIT, utf8: bool = False, proxy: bool = False
     ) -> None:
         self.buffer = ReceiveBuffer()
+        self.eof = False
+        self.held: list[bytes] = []
+        self._held_size = 0
         self._commands = CommandReader(command_limit, utf8=utf8)
         self._reader: CommandReader | AuthResponseReader | BodyReader | ProxyReader
         self._reader = ProxyReader() if proxy else self._commands
         self._encoding = "utf-8" if utf8 else "ascii"
-        self._eof = False
-        self._held: list[bytes] = []
-        self._held_size = 0
 
     @property
     def mode(self) -> Mode:
@@ -66,16 +68,11 @@ class Connection:
 
     def receive_eof(self) -> None:
         """Note that the client will send no more."""
-        self._eof = True
-
-    @property
-    def eof(self) -> bool:
-        """Whether the client will send no more; what it sent may still be unread."""
-        return self._eof
+        self.eof = True
 
     def end(self) -> None:
         """Read nothing more of the client, not even what is buffered: 221 or 421 has been said."""
-        self._eof = True
+        self.eof = True
         self.buffer.clear()
         self._reader = self._commands
 
@@ -88,12 +85,15 @@ class Connection:
                 :class:`~aiosmtpd.protocol.BodyEnd` follows; of a whole one at its true end.
         """
         reader = self._reader
-        try:
-            event = reader.read(self.buffer)
-        finally:
-            if reader.done:
-                self._reader = self._commands
-        if event is None and self._eof:
+        if reader is self._commands:
+            event: Event | None = self._commands.read(self.buffer) if self.buffer.data else None
+        else:
+            try:
+                event = reader.read(self.buffer)
+            finally:
+                if reader.done:
+                    self._reader = self._commands
+        if event is None and self.eof:
             return self._end()
         return event
 
@@ -143,27 +143,19 @@ class Connection:
             status: the reply without its final CRLF.
         """
         octets = encode_reply(status, self._encoding)
-        if (
-            self.buffer.data
-            and self._held_size < _HELD_LIMIT
-            and not octets.startswith(_LAST_REPLIES)
-        ):
-            self._held.append(octets)
+        if not self.buffer.data:
+            if not self.held:
+                return octets
+        elif self._held_size < _HELD_LIMIT and not octets.startswith(_LAST_REPLIES):
+            self.held.append(octets)
             self._held_size += len(octets)
             return b""
-        if not self._held:
-            return octets
-        self._held.append(octets)
+        self.held.append(octets)
         return self.flush()
-
-    @property
-    def holds_replies(self) -> bool:
-        """Whether :meth:`flush` would give something."""
-        return self._held_size > 0
 
     def flush(self) -> bytes:
         """Give the replies that were held back."""
-        octets = b"".join(self._held)
-        self._held.clear()
+        octets = b"".join(self.held)
+        self.held.clear()
         self._held_size = 0
         return octets

@@ -100,8 +100,6 @@ class CommandReader(_LineReader):
 
     def read(self, buffer: ReceiveBuffer) -> Command | None:
         """Give the next :class:`~aiosmtpd.protocol.Command`."""
-        if not buffer.data:
-            return None
         line = self._read_line(buffer)
         if line is None:
             return None
@@ -182,7 +180,8 @@ class BodyReader:
     _at_start = True
     _ended = False
     _told = False
-    _fault: BodyError | None = None
+    # The kind only: an exception kept here would keep, by its traceback, the frames and their octets.
+    _fault: type[BodyError] | None = None
     _whole: io.BytesIO | None = None
     _size = 0
     _line = 0
@@ -194,7 +193,7 @@ class BodyReader:
 
     def discard(self) -> None:
         """Give nothing more of a streamed body but its end."""
-        self._fault = self._fault or BodyError("discarded")
+        self._fault = self._fault or BodyError
         self._told = True
 
     def read(self, buffer: ReceiveBuffer) -> Body | BodyChunk | BodyEnd | None:
@@ -212,14 +211,16 @@ class BodyReader:
     def _pass_start(self, buffer: ReceiveBuffer) -> bool:
         """Read a dot that begins the first line; False while it cannot be told what it means."""
         first = buffer.peek(3)
-        if first == b".\r\n":
+        if first[:1] not in (b".", b""):
+            self._at_start = False
+        elif first == b".\r\n":
             buffer.take(3)
             self._ended = True
         elif b".\r\n".startswith(first):
             return False
-        elif first.startswith(b"."):
+        else:
             buffer.take(1)
-        self._at_start = False
+            self._at_start = False
         return True
 
     def _next_slice(self, buffer: ReceiveBuffer) -> bytes:
@@ -231,8 +232,8 @@ class BodyReader:
         hit = octets.find(_DOT_LINE, max(start, dot - 2)) if dot >= 0 else -1
         end = octets.find(_END_OF_BODY, hit) if hit >= 0 else -1
         if end >= 0:
-            data = buffer.take(end + 2 - start)
-            buffer.take(3)
+            data = octets[start : end + 2]
+            buffer.drop(end + 5 - start)
             self._ended = True
         else:
             data = buffer.take(len(buffer) - buffer.matching_tail(_END_OF_BODY))
@@ -248,23 +249,29 @@ class BodyReader:
             too_large = self._size_limit - self._size
         self._size += len(data)
         if too_long is not None and (too_large is None or too_long <= too_large):
-            self._fault = BodyLineTooLong()
+            self._fault = BodyLineTooLong
         elif too_large is not None:
-            self._fault = BodyTooLarge()
+            self._fault = BodyTooLarge
         if self._fault is not None:
             self._whole = None
 
     def _long_line_at(self, data: bytes) -> int | None:
         """Give the place of the first octet that makes a line too long, or None."""
         limit = self._line_limit
-        start = -self._line  # where the open line began; negative if before ``data``
         size = len(data)
-        while size - start > limit:
-            line_end = data.rfind(b"\n", max(start, 0), max(start + limit, 0))
+        start, end = 0, limit - self._line  # of the longest line that may come next
+        while end < size:
+            line_end = data.rfind(b"\n", start, end)
             if line_end < 0:
-                return max(start + limit, 0)
+                return end
             start = line_end + 1
-        self._line = size - max(start, data.rfind(b"\n", max(start, 0)) + 1)
+            end = start + limit
+        if not self._ended:
+            line_end = data.rfind(b"\n", start)
+            if line_end >= 0:
+                self._line = size - line_end - 1
+            else:
+                self._line = size - start + (0 if start else self._line)
         return None
 
     def _collect(self, data: bytes) -> Body | None:

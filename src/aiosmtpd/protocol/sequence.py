@@ -34,15 +34,20 @@ class _Envelope(Protocol):
     rcpt_tos: list[str]
 
 
-_GREETED = frozenset({Phase.GREETED, Phase.MAIL, Phase.RECIPIENTS})
-
-ALLOWED: dict[str, frozenset[Phase]] = {
-    "AUTH": frozenset({Phase.GREETED}),  # RFC 4954 section 4: not during a mail transaction
-    "MAIL": frozenset({Phase.GREETED}),
-    "RCPT": frozenset({Phase.MAIL, Phase.RECIPIENTS}),
-    "DATA": frozenset({Phase.RECIPIENTS}),
+ALLOWED: dict[str, tuple[Phase, ...]] = {
+    "AUTH": (Phase.GREETED,),  # RFC 4954 section 4: not during a mail transaction
+    "MAIL": (Phase.GREETED,),
+    "RCPT": (Phase.MAIL, Phase.RECIPIENTS),
+    "DATA": (Phase.RECIPIENTS,),
 }
 """The phases in which a verb may come; what is not named here may come in any."""
+
+_REFUSALS = {
+    "AUTH": replies.AUTH_IN_TRANSACTION,
+    "MAIL": replies.NESTED_MAIL,
+    "RCPT": replies.NEED_MAIL,
+    "DATA": replies.NEED_RCPT,
+}
 
 
 def phase_of(session: _Session, envelope: _Envelope) -> Phase:
@@ -62,15 +67,8 @@ def refusal(verb: str, phase: Phase, *, greeting: str = "HELO") -> Reply | None:
         phase: what :func:`phase_of` gave.
         greeting: the verb to ask for where none was sent: ``"HELO"``, ``"EHLO"`` or ``"LHLO"``.
     """
-    allowed = ALLOWED.get(verb)
-    if allowed is None or phase in allowed:
+    if verb not in ALLOWED or phase in ALLOWED[verb]:
         return None
     if phase is Phase.CONNECTED:
         return replies.send_greeting_first(greeting)
-    if verb == "AUTH":
-        return replies.AUTH_IN_TRANSACTION
-    if verb == "MAIL":
-        return replies.NESTED_MAIL
-    if verb == "RCPT" or (phase is Phase.GREETED and verb != "DATA"):
-        return replies.NEED_MAIL
-    return replies.NEED_RCPT
+    return _REFUSALS[verb]

@@ -26,6 +26,8 @@ __all__ = ["TransactionVerbs"]
 
 log = logging.getLogger("mail.log")
 
+_PATH_KEYWORDS = {"MAIL": "FROM:", "RCPT": "TO:"}
+
 
 @functools.cache
 def _parameter_table(extensions: tuple[Extension, ...], attribute: str) -> dict[str, Extension]:
@@ -53,8 +55,7 @@ class TransactionVerbs(Verbs):
         Raises:
             ProtocolError: it is malformed, or a parameter is not known or not allowed.
         """
-        keyword = "FROM:" if verb == "MAIL" else "TO:"
-        text = self._strip_command_keyword(keyword, arg) if arg else None
+        text = self._strip_command_keyword(_PATH_KEYWORDS[verb], arg) if arg else None
         if not text:
             raise ProtocolError(reply=self._syntax_error(verb))
         address, rest = self._getaddr(text)
@@ -84,7 +85,7 @@ class TransactionVerbs(Verbs):
         for keyword, value in parameters.items():
             extension = table.get(keyword)
             if extension is None:
-                unknown = f"{verb} {'FROM' if verb == 'MAIL' else 'TO'} parameters"
+                unknown = f"{verb} {_PATH_KEYWORDS[verb][:-1]} parameters"
                 raise ProtocolError(
                     reply=replies.Reply(555, None, f"{unknown} not recognized or not implemented")
                 )
