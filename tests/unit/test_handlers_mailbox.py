@@ -11,6 +11,7 @@ import mailbox
 import os
 import stat
 import threading
+import time
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -134,8 +135,11 @@ def test_the_envelope_may_hold_any_text(handler: Mailbox) -> None:
     assert message["X-RcptTo"] == ", ".join(recipients)
 
 
-def test_the_answer_waits_for_the_disk(handler: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = []
+def synchronizations(
+    handler: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[str, list[str]]]:
+    """Record what is put on the disk, and where the message is at that time."""
+    steps: list[tuple[str, list[str]]] = []
     fsync = os.fsync
 
     def record(descriptor: int) -> None:
@@ -144,9 +148,24 @@ def test_the_answer_waits_for_the_disk(handler: Mailbox, monkeypatch: pytest.Mon
         steps.append((kind, [path.parent.name for path in files(handler.mail_dir)]))
 
     monkeypatch.setattr(os, "fsync", record)
+    return steps
+
+
+def test_the_answer_waits_for_the_disk(handler: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = synchronizations(handler, monkeypatch)
     asyncio.run(give(handler, PLAIN))
     expected = [("file", ["tmp"]), ("directory", ["new"])]
     assert steps == (expected if hasattr(os, "O_DIRECTORY") else expected[:1])
+
+
+def test_the_answer_waits_for_the_disk_where_a_subclass_sees_the_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = Tagging(tmp_path / "mail")
+    steps = synchronizations(handler, monkeypatch)
+    asyncio.run(give(handler, PLAIN))
+    assert steps[0] == ("file", ["tmp"])
+    assert not hasattr(os, "O_DIRECTORY") or steps[-1] == ("directory", ["new"])
 
 
 def test_the_event_loop_does_not_wait_for_the_disk(
@@ -165,7 +184,10 @@ def test_the_event_loop_does_not_wait_for_the_disk(
     assert all(waited)
 
 
-def test_many_messages_at_once_get_a_file_each(handler: Mailbox) -> None:
+def test_many_messages_at_once_get_a_file_each(
+    handler: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 1_000_000_000)
     contents = [b"Subject: %d\r\n\r\n" % number for number in range(64)]
 
     async def run() -> list[str]:

@@ -302,7 +302,7 @@ def test_a_next_hop_that_hangs_is_given_up_and_holds_up_nobody() -> None:
                 quick = Proxy("127.0.0.1", other.port)
                 assert await quick.handle_DATA(SERVER, *transaction(PLAIN)) == "250 OK"
             assert not task.done()
-            return await task
+            return await asyncio.wait_for(task, 5)
 
     assert asyncio.run(run()) == "451 4.4.1 Error: next hop is not reachable"
 
@@ -369,6 +369,8 @@ class Scripted(Proxy):
         (None, "250 OK"),
         ({ONE: (550, b"no")}, "250 OK"),
         ({ONE: (550, b"no"), TWO: (550, "text")}, "550 no"),
+        ({ONE: (250, b"odd"), TWO: (250, b"odd")}, "451 4.4.1 Error: next hop is not reachable"),
+        ({ONE: (600, b"odd"), TWO: (600, b"odd")}, "451 4.4.1 Error: next hop is not reachable"),
         (
             {ONE: (-1, b"ignore"), TWO: (-1, b"ignore")},
             "451 4.4.1 Error: next hop is not reachable",
