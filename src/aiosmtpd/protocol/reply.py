@@ -8,10 +8,12 @@ The texts of the catalogue are those of aiosmtpd 1.4: test suites of other proje
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 __all__ = ["Reply", "encode_reply"]
 
-_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |$)", re.ASCII)
+_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?![^ ])", re.ASCII)
 
 
 class Reply(str):
@@ -45,6 +47,10 @@ class Reply(str):
             cls, "\r\n".join(f"{code}{mark}{text}" for mark, text in zip(marks, texts, strict=True))
         )
 
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        # What ``str`` does to be copied or pickled calls the class with the text alone.
+        return str.__new__, (type(self), str(self))
+
     @property
     def code(self) -> int:
         """The three-digit reply code."""
@@ -54,13 +60,18 @@ class Reply(str):
     def enhanced(self) -> str | None:
         """The enhanced status code of the first line, or None if it has none (RFC 2034)."""
         match = _ENHANCED.match(self, 4)
-        return match[1] if match else None
+        return match[0] if match else None
 
     @property
     def lines(self) -> tuple[str, ...]:
         """The text of each line, without code and enhanced status code."""
-        skip = 4 + (len(self.enhanced) + 1 if self.enhanced else 0)
-        return tuple(line[skip:] for line in self.split("\r\n"))
+        enhanced = self.enhanced
+        texts = (line[4:] for line in self.split("\r\n"))
+        if enhanced is None:
+            return tuple(texts)
+        return tuple(
+            "" if text == enhanced else text.removeprefix(f"{enhanced} ") for text in texts
+        )
 
 
 def encode_reply(status: str | bytes, encoding: str = "ascii") -> bytes:
