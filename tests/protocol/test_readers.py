@@ -25,7 +25,9 @@ DATA = (Command, "DATA", None, 4)
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("before", [b"", b"short\r\n", b"a\nb\r\n", b"\r\n" * 3, b"x" * 18 + b"\r\n"])
+@pytest.mark.parametrize(
+    "before", [b"", b"short\r\n", b"a\nb\r\n", b"\r\n" * 3, b"x" * 18 + b"\r\n"]
+)
 @pytest.mark.parametrize("stuffing", [b"", b"."])
 @pytest.mark.parametrize("after", [b"", b"short\r\n"])
 def test_longest_line_of_a_body(

@@ -1,10 +1,10 @@
 """The engine's face: octets in, events out, and replies to octets. No I/O, no clock.
 
 A driver feeds what it received, asks for events until there is none, and writes what :meth:`send`
-gives it. The engine stores the framing mode and nothing else: whether a command takes effect is
-decided by whoever handles its event, who then announces what comes next in the stream of octets:
-:meth:`Connection.expect_body` after 354, :meth:`Connection.expect_auth_response` after 334,
-:meth:`Connection.start_tls` after 220 to STARTTLS.
+gives it and, before it waits, what :meth:`flush` gives. The engine stores the framing mode and nothing
+else: whether a command takes effect is decided by whoever handles its event, who then announces what
+comes next in the stream of octets: :meth:`Connection.expect_body` after 354,
+:meth:`Connection.expect_auth_response` after 334, :meth:`Connection.start_tls` after 220 to STARTTLS.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ AUTH_LINE_LIMIT = 12288
 
 # Replies held back while a client pipelines; more than a group of commands ever needs.
 _HELD_LIMIT = 16384
-# What is said last goes out at once: a hook may close the transport right after it.
-_LAST_REPLIES = (b"221", b"421")
+# What is said last goes out at once, since a hook may close the transport right after it; and so does
+# what TLS follows, which must not go into it.
+_LAST_REPLIES = (b"220", b"221", b"421")
 
 
 class Connection:
@@ -63,15 +64,16 @@ class Connection:
     # -- in ---------------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes) -> None:
-        """Take octets that the client sent."""
-        self.buffer.feed(data)
+        """Take octets that the client sent; after the end of them there are none."""
+        if not self.eof:
+            self.buffer.feed(data)
 
     def receive_eof(self) -> None:
         """Note that the client will send no more."""
         self.eof = True
 
     def end(self) -> None:
-        """Read nothing more of the client, not even what is buffered: 221 or 421 has been said."""
+        """Read nothing more of the client, come or to come: 221 or 421 has been said."""
         self.eof = True
         self.buffer.clear()
         self._reader = self._commands
@@ -121,6 +123,7 @@ class Connection:
     def start_tls(self) -> None:
         """Forget what came before TLS, so that nobody can slip commands in (RFC 3207 section 4.2)."""
         self.buffer.clear()
+        self._commands.restart()
         self._reader = self._commands
 
     def _end(self) -> ConnectionClosed:

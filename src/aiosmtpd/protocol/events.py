@@ -49,6 +49,9 @@ class BodyChunk(NamedTuple):
 class BodyEnd(NamedTuple):
     """The end of a body that was read as a stream."""
 
+    def __bool__(self) -> bool:
+        return True  # an event is never None, also where it is an empty tuple
+
 
 class AuthResponse(NamedTuple):
     """A line that answers a 334 challenge (RFC 4954 section 4), without its line end.
@@ -70,6 +73,9 @@ class ProxyHeader(NamedTuple):
 
 class ConnectionClosed(NamedTuple):
     """The client will send nothing more, and all that it sent has been read."""
+
+    def __bool__(self) -> bool:
+        return True
 
 
 Event = Command | Body | BodyChunk | BodyEnd | AuthResponse | ProxyHeader | ConnectionClosed

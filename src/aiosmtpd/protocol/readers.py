@@ -64,6 +64,10 @@ class _LineReader:
         self._limit = limit
         self._dropping = False
 
+    def restart(self) -> None:
+        """Forget the line that is being read."""
+        self._dropping = False
+
     def _read_line(self, buffer: ReceiveBuffer) -> bytes | None:
         if self._dropping:
             if not buffer.drop_line():
