@@ -1,0 +1,588 @@
+"""The command line: from arguments to a server that runs until it is told to stop.
+
+It knows how to read the arguments, find the handler class, load certificates, bind before it gives
+up root, and turn whatever goes wrong on the way into one line on the standard error. It knows no
+SMTP: that is the server's, and the standard output is the handler's alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import os
+import signal
+import socket
+import ssl
+import sys
+import threading
+import traceback
+import warnings
+from argparse import ArgumentParser, Namespace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import __version__
+from .listening import SocketFile
+from .lmtp import LMTP
+from .proxy_protocol import V2_CMD
+from .server import listen, listen_unix, serve
+from .smtp import DATA_SIZE_DEFAULT, SMTP
+
+if sys.platform == "win32":
+    pwd = None
+else:
+    import pwd
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from .proxy_protocol import ProxyData
+    from .server import Server
+    from .session import Envelope, Session
+
+__all__ = ["main", "parseargs"]
+
+DEFAULT_HOST = "localhost"
+DEFAULT_PORT = 8025
+DEFAULT_CLASS = "aiosmtpd.handlers.Debugging"
+DEFAULT_USER = "nobody"
+
+PROGRAM = Path(sys.argv[0]).name
+if PROGRAM in ("", "-c", "__main__.py"):  # not run as a command of its own
+    PROGRAM = "aiosmtpd"
+
+log = logging.getLogger("mail.log")
+
+
+def _parser() -> ArgumentParser:
+    """The parser of the command line; the manual page is made from it too."""
+    parser = ArgumentParser(
+        prog=PROGRAM,
+        add_help=False,
+        description="An SMTP and LMTP server (RFC 5321, RFC 2033) that hands the mail it receives "
+        "to a handler class written in Python.",
+    )
+    parser.add_argument("-h", "--help", action="help", help="Print this help and end.")
+    parser.add_argument(
+        "-v",
+        "--version",
+        action="version",
+        version=f"%(prog)s {__version__}",
+        help="Print the version and end.",
+    )
+    _add_process_arguments(parser)
+    _add_protocol_arguments(parser)
+    _add_listen_arguments(parser)
+    _add_tls_arguments(parser)
+    parser.add_argument(
+        "classargs",
+        metavar="CLASSARGS",
+        nargs="*",
+        default=(),
+        help="What the handler class is to be made with: the strings are handed to its "
+        "from_cli(). Put -- before arguments that begin with a dash.",
+    )
+    return parser
+
+
+def _add_process_arguments(parser: ArgumentParser) -> None:
+    user = parser.add_mutually_exclusive_group()
+    user.add_argument(
+        "-n",
+        "--nosetuid",
+        dest="setuid",
+        default=True,
+        action="store_false",
+        help="Stay the user who started the program. Needed by everybody but root, and on Windows.",
+    )
+    user.add_argument(
+        "--user",
+        metavar="NAME",
+        default=DEFAULT_USER,
+        help="Once the address is bound and the keys are read, become this user, with this user's "
+        "groups (default: %(default)s).",
+    )
+    parser.add_argument(
+        "-c",
+        "--class",
+        dest="classpath",
+        metavar="CLASSPATH",
+        default=DEFAULT_CLASS,
+        help="The handler class, as package.module.Class (default: %(default)s, which prints each "
+        "message to the standard output).",
+    )
+    parser.add_argument(
+        "-d",
+        "--debug",
+        action="count",
+        default=0,
+        help="Log to the standard error: given once the commands of the clients, twice the replies "
+        "as well, three times also what asyncio's debug mode finds.",
+    )
+    parser.add_argument(
+        "--loop",
+        choices=("auto", "asyncio", "uvloop"),
+        default="auto",
+        help="The event loop to run on; auto takes uvloop where it is installed, which is faster "
+        "(default: %(default)s).",
+    )
+
+
+def _add_protocol_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "-s",
+        "--size",
+        metavar="SIZE",
+        type=int,
+        help="The largest message that is accepted, in octets, announced with the SIZE extension "
+        f"(RFC 1870); 0 for no limit (default: {DATA_SIZE_DEFAULT}).",
+    )
+    parser.add_argument(
+        "-u",
+        "--smtputf8",
+        action="store_true",
+        help="Offer SMTPUTF8 (RFC 6531): addresses and headers in UTF-8.",
+    )
+    parser.add_argument(
+        "--lmtp",
+        action="store_true",
+        help="Speak LMTP (RFC 2033) instead of SMTP; not on TCP port 25.",
+    )
+    parser.add_argument(
+        "--proxy-protocol",
+        metavar="SECONDS",
+        type=float,
+        help="Expect a PROXY protocol header (version 1 or 2) from every client within this time, "
+        "3 seconds or more by the protocol's advice. Unless the handler class has a handle_PROXY "
+        "to judge it, every well-formed header is believed, so nobody but the proxy may be able "
+        "to reach the server.",
+    )
+
+
+def _add_listen_arguments(parser: ArgumentParser) -> None:
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "-l",
+        "--listen",
+        metavar="[HOST][:PORT]",
+        nargs="?",
+        help="The address to listen on; an IPv6 address goes into brackets when a port follows. "
+        f"What is left out is {DEFAULT_HOST} and {DEFAULT_PORT}. An empty HOST in quotes, without "
+        "a port, means every interface; with port 0 the system chooses one, and it is told on the "
+        "standard error.",
+    )
+    where.add_argument(
+        "--unix",
+        metavar="PATH",
+        type=Path,
+        help="Listen on a Unix socket at this path instead of a TCP port. It belongs to the user "
+        "of --user, and the umask says who else may connect.",
+    )
+
+
+def _add_tls_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--smtpscert",
+        metavar="CERTFILE",
+        type=Path,
+        help="The certificate chain, in PEM form, for TLS from the first octet on (SMTPS, "
+        "RFC 8314). Needs --smtpskey.",
+    )
+    parser.add_argument(
+        "--smtpskey", metavar="KEYFILE", type=Path, help="The private key of --smtpscert."
+    )
+    parser.add_argument(
+        "--tlscert",
+        metavar="CERTFILE",
+        type=Path,
+        help="The certificate chain, in PEM form, for STARTTLS (RFC 3207). Needs --tlskey.",
+    )
+    parser.add_argument(
+        "--tlskey", metavar="KEYFILE", type=Path, help="The private key of --tlscert."
+    )
+    parser.add_argument(
+        "--no-requiretls",
+        dest="requiretls",
+        default=True,
+        action="store_false",
+        help="Accept mail before STARTTLS too. Without --tlscert nothing is required anyway.",
+    )
+
+
+def parseargs(args: Sequence[str] | None = None) -> tuple[ArgumentParser, Namespace]:
+    """Read the command line and make the handler it names.
+
+    Args:
+        args: the arguments without the program's name; None stands for ``sys.argv[1:]``.
+
+    Returns:
+        The parser, and the namespace: an attribute for each option, ``host`` and ``port`` from
+        ``--listen``, and ``handler``, an instance of the handler class.
+
+    Raises:
+        SystemExit: with status 0 after ``--help`` and ``--version``, with 2 after a fault in the
+            arguments, with 1 if the handler could not be made.
+    """
+    parser, parsed = _read_arguments(args)
+    parsed.handler = _make_handler(parser, parsed)
+    return parser, parsed
+
+
+def _read_arguments(args: Sequence[str] | None) -> tuple[ArgumentParser, Namespace]:
+    """All that :func:`parseargs` does before any code of the handler runs."""
+    parser = _parser()
+    parsed = parser.parse_args(args)
+    parsed.host, parsed.port = _listen_address(parser, parsed.listen)
+    if parsed.size is not None and parsed.size < 0:
+        parser.error(f"Invalid size: {parsed.size}")
+    if parsed.lmtp and parsed.unix is None and parsed.port == 25:
+        parser.error("LMTP must not be used on TCP port 25 (RFC 2033 section 5)")
+    if parsed.unix is not None and sys.platform == "win32":
+        parser.error("--unix is not supported on Windows")
+    seconds = parsed.proxy_protocol
+    if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
+        parser.error("--proxy-protocol takes a number of seconds greater than 0")
+    for option in ("smtps", "tls"):
+        _check_key_pair(parser, parsed, option)
+    return parser, parsed
+
+
+def _listen_address(parser: ArgumentParser, listen: str | None) -> tuple[str, int]:
+    """Take ``[HOST][:PORT]`` apart; what is left out has its default."""
+    if listen is None:
+        return DEFAULT_HOST, DEFAULT_PORT
+    host, colon, port = listen.rpartition(":")
+    if not colon or port.endswith("]") or (_is_ipv6(listen) and not _is_ipv6(host)):
+        # No port: a name, "[::1]" or "::1". Where both readings of an address without brackets
+        # are possible, as in "::1:25", the last group is the port.
+        host, port = listen, ""
+    elif not host:
+        host = DEFAULT_HOST
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if not _is_ipv6(host):
+            parser.error(f"Invalid IPv6 address: {host}")
+    elif ":" in host and not _is_ipv6(host):
+        parser.error(f"Invalid host name: {host}")
+    if not port:
+        return host, DEFAULT_PORT
+    if not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        parser.error(f"Invalid port number: {port}")
+    return host, int(port)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        socket.inet_pton(socket.AF_INET6, text.partition("%")[0])  # a zone index may follow
+    except (OSError, ValueError):  # ValueError: a NUL
+        return False
+    return True
+
+
+def _check_key_pair(parser: ArgumentParser, parsed: Namespace, option: str) -> None:
+    """Say of ``--tlscert`` and ``--tlskey``, or the pair for SMTPS, which file is the trouble."""
+    cert, key = getattr(parsed, f"{option}cert"), getattr(parsed, f"{option}key")
+    if (cert is None) != (key is None):
+        parser.error(f"--{option}cert and --{option}key must be specified together")
+    for kind, path in (("Cert", cert), ("Key", key)):
+        if path is None:
+            continue
+        try:
+            path.open("rb").close()
+        except FileNotFoundError:
+            parser.error(f"{kind} file {path} not found")
+        except OSError as error:
+            parser.error(f"{kind} file {path} cannot be read: {_reason(error)}")
+
+
+def _make_handler(parser: ArgumentParser, parsed: Namespace) -> Any:
+    """An instance of the handler class, from the class's own reading of its arguments."""
+    module_name, _, class_name = parsed.classpath.rpartition(".")
+    try:
+        if not module_name:
+            raise ImportError("it is not of the form package.module.Class")
+        handler_class = getattr(import_module(module_name), class_name)
+    except Exception as error:  # the module is somebody else's, and may fail in any way
+        _fail(parser, parsed, f"cannot load handler class {parsed.classpath}", error)
+    if not hasattr(handler_class, "from_cli") and parsed.classargs:
+        parser.error(f"Handler class {parsed.classpath} takes no arguments")
+    try:
+        if hasattr(handler_class, "from_cli"):
+            return handler_class.from_cli(parser, *parsed.classargs)
+        return handler_class()
+    except Exception as error:  # as above
+        _fail(parser, parsed, f"cannot make a handler of class {parsed.classpath}", error)
+
+
+class _CannotStartError(Exception):
+    """What kept the server from starting, in words for the user; the cause is the exception's."""
+
+
+def _fail(
+    parser: ArgumentParser, parsed: Namespace, message: str, error: BaseException | None
+) -> NoReturn:
+    """End the program with one line; those who asked for debugging get the traceback before it."""
+    if error is not None:
+        if parsed.debug:
+            traceback.print_exception(error)
+        message = f"{message}: {_reason(error)}"
+    parser.exit(1, f"{parser.prog}: error: {message}\n")
+
+
+def _reason(error: BaseException) -> str:
+    """An exception in a few words on one line."""
+    if isinstance(error, ssl.SSLError):  # of load_cert_chain(); it gives some faults no reason
+        return (error.reason or "not a certificate and its key, in PEM form").replace("_", " ")
+    if isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        # asyncio's own text of a bind error is a sentence that repeats the address.
+        return os.strerror(error.errno)
+    text = " ".join(str(error).split())
+    if isinstance(error, ImportError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class _AcceptProxy:
+    """A handler without ``handle_PROXY``, and one that believes every well-formed header.
+
+    Nothing in a header proves who wrote it. That is for whoever runs the program to see to: only
+    the proxy may be able to connect.
+    """
+
+    def __init__(self, handler: Any) -> None:
+        self._handler = handler
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._handler, name)
+
+    def __dir__(self) -> list[str]:  # hooks are looked for by name, some by listing the names
+        return sorted({*super().__dir__(), *dir(self._handler)})
+
+    async def handle_PROXY(
+        self, server: SMTP, session: Session, envelope: Envelope, proxy_data: ProxyData
+    ) -> bool:
+        # A health check of the proxy itself (LOCAL, UNKNOWN) names no client: the peer stays.
+        if proxy_data.src_port is not None and proxy_data.command != V2_CMD.LOCAL:
+            session.peer = (str(proxy_data.src_addr), proxy_data.src_port)
+        return True
+
+
+def _tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(cert, key)
+    except OSError as error:  # ssl.SSLError is one
+        raise _CannotStartError(f"cannot use certificate {cert} with key {key}") from error
+    return context
+
+
+def _factory(parsed: Namespace, tls_context: ssl.SSLContext | None) -> Callable[[], SMTP]:
+    """What makes the protocol of each connection."""
+    handler = parsed.handler
+    if parsed.proxy_protocol is not None and not hasattr(handler, "handle_PROXY"):
+        handler = _AcceptProxy(handler)
+    return partial(
+        LMTP if parsed.lmtp else SMTP,
+        handler,
+        data_size_limit=DATA_SIZE_DEFAULT if parsed.size is None else parsed.size,
+        enable_SMTPUTF8=parsed.smtputf8,
+        tls_context=tls_context,
+        require_starttls=parsed.requiretls,
+        proxy_protocol_timeout=parsed.proxy_protocol,
+    )
+
+
+def _account(parser: ArgumentParser, parsed: Namespace) -> Any:
+    """The entry of the user to become, or None for nobody; asked for before anything is bound."""
+    if not parsed.setuid:
+        return None
+    if pwd is None:
+        parser.exit(1, 'Cannot import module "pwd"; try running with -n option.\n')
+    try:
+        return pwd.getpwnam(parsed.user)
+    except KeyError:
+        _fail(parser, parsed, f'there is no user "{parsed.user}"', None)
+
+
+def _become(parser: ArgumentParser, account: Any, unix: Path | None) -> None:
+    """Give up root for good: the groups first, since nobody else could give them up."""
+    if sys.platform == "win32":
+        return  # there are no accounts
+    try:
+        if os.getuid() != account.pw_uid or os.geteuid() != account.pw_uid:
+            if unix is not None:
+                os.chown(unix, account.pw_uid, account.pw_gid, follow_symlinks=False)
+            os.initgroups(account.pw_name, account.pw_gid)
+            os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+    except OSError:
+        parser.exit(1, f'Cannot setuid "{account.pw_name}"; try running with -n option.\n')
+
+
+def _loop_factory(choice: str, *, embedded: bool) -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes the event loop, or finds it: a program that calls main() may have set its own."""
+    if choice == "auto" and embedded:
+        current = _current_loop()
+        if current is not None:
+            return lambda: current
+    if choice == "asyncio":
+        return asyncio.new_event_loop
+    try:
+        import uvloop
+    except ImportError as error:
+        if choice == "uvloop":
+            raise _CannotStartError("cannot run on uvloop") from error
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _current_loop() -> asyncio.AbstractEventLoop | None:
+    with warnings.catch_warnings():
+        # Python 3.12 and 3.13 make a loop where none is set, and warn; 3.14 raises RuntimeError.
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            loop = asyncio.get_event_loop()
+        except (DeprecationWarning, RuntimeError):
+            return None
+    return None if loop.is_closed() else loop
+
+
+def _set_up_logging(debug: int) -> None:
+    logging.basicConfig(level=logging.ERROR)
+    if debug > 0:
+        log.setLevel(logging.INFO if debug == 1 else logging.DEBUG)
+
+
+@contextlib.contextmanager
+def _on_signals(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> Iterator[None]:
+    """Have the loop call ``callback`` when the program is asked to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's; whoever runs us in another one stops the loop
+        return
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform == "win32":
+        signals.append(signal.SIGBREAK)
+    previous = {number: signal.getsignal(number) for number in signals}
+    try:
+        for number in signals:
+            loop.add_signal_handler(number, callback)
+    except NotImplementedError:  # the loops of Windows
+        for number in signals:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
+            if handler is not None:  # None: it was not set from Python, and cannot be put back
+                signal.signal(number, handler)
+
+
+def _listen(parsed: Namespace, cleanup: contextlib.ExitStack) -> list[socket.socket]:
+    """Bind what was asked for, while the program is still who started it."""
+    try:
+        unix = parsed.unix
+        sockets = [listen_unix(unix)] if unix else listen(parsed.host, parsed.port)
+    except (OSError, ValueError) as error:  # ValueError: no name in IDNA's eyes, or in C's
+        raise _CannotStartError(f"cannot listen on {_where(parsed, parsed.port)}") from error
+    for sock in sockets:
+        cleanup.callback(sock.close)
+    if parsed.unix is not None:
+        cleanup.callback(SocketFile(parsed.unix).remove)
+    return sockets
+
+
+def _where(parsed: Namespace, port: int) -> str:
+    if parsed.unix is not None:
+        return str(parsed.unix)
+    return f"[{parsed.host}]:{port}" if ":" in parsed.host else f"{parsed.host}:{port}"
+
+
+def _announce(parsed: Namespace, server: Server) -> None:
+    log.debug("server_loop = %r", server)
+    where = _where(parsed, server.port)
+    log.info("Server is listening on %s", where)
+    if parsed.unix is None and parsed.port == 0 and not log.isEnabledFor(logging.INFO):
+        # Nobody could guess the port.
+        print(f"Server is listening on {where}", file=sys.stderr, flush=True)
+
+
+async def _serve(
+    parsed: Namespace, starting: Awaitable[Server], asked: asyncio.Queue[None]
+) -> None:
+    """Serve until asked to end; then let running commands finish, unless asked once more."""
+    # The loop runs from here to the end without a break: uvloop loses signals between two runs.
+    with _on_signals(asyncio.get_running_loop(), lambda: asked.put_nowait(None)):
+        server = await starting
+        _announce(parsed, server)
+        log.debug("Starting asyncio loop")
+        await asked.get()
+        log.debug("Completed asyncio loop")
+        server.close()
+        closed = asyncio.ensure_future(server.wait_closed())
+        insisted = asyncio.ensure_future(asked.get())
+        await asyncio.wait((closed, insisted), return_when=asyncio.FIRST_COMPLETED)
+        insisted.cancel()
+        if not closed.done():
+            server.abort_clients()
+        await closed
+
+
+def _run(parsed: Namespace, loop: asyncio.AbstractEventLoop, starting: Awaitable[Server]) -> None:
+    """Run the loop until the server has come to its end; whoever stops the loop asks for that."""
+    asked: asyncio.Queue[None] = asyncio.Queue()
+    serving = loop.create_task(_serve(parsed, starting, asked))
+    serving.add_done_callback(lambda _: loop.stop())
+    while not serving.done():
+        loop.run_forever()
+        asked.put_nowait(None)
+    serving.result()
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the server until SIGINT or SIGTERM; the function behind the command ``aiosmtpd``.
+
+    Called with arguments, it runs on the event loop that the calling program has set, if it has set
+    one, and also ends when that loop is stopped. The loop is closed at the end.
+
+    Args:
+        args: the arguments without the program's name; None stands for ``sys.argv[1:]``.
+
+    Raises:
+        SystemExit: with status 1 if the server could not be started, besides those of
+            :func:`parseargs`.
+    """
+    parser, parsed = _read_arguments(args)
+    _set_up_logging(parsed.debug)
+    try:
+        account = _account(parser, parsed)
+        starttls = _tls_context(parsed.tlscert, parsed.tlskey)
+        smtps = _tls_context(parsed.smtpscert, parsed.smtpskey)
+        loop_factory = _loop_factory(parsed.loop, embedded=args is not None)
+        with (
+            contextlib.ExitStack() as cleanup,
+            asyncio.Runner(debug=parsed.debug > 2 or None, loop_factory=loop_factory) as runner,
+        ):
+            loop = runner.get_loop()
+            asyncio.set_event_loop(loop)  # for what a handler's constructor asks of it
+            parsed.handler = _make_handler(parser, parsed)
+            log.debug("Attempting to start server on %s", _where(parsed, parsed.port))
+            factory = _factory(parsed, starttls)
+            factory()  # looks the host's own name up, for which no client shall wait
+            sockets = _listen(parsed, cleanup)
+            if account is not None:
+                _become(parser, account, parsed.unix)
+            _run(parsed, loop, serve(None, sock=sockets, ssl_context=smtps, factory=factory))
+    except _CannotStartError as fault:
+        _fail(parser, parsed, str(fault), fault.__cause__)
+    except KeyboardInterrupt:  # before there was anything to close
+        log.debug("Interrupted while starting")
