@@ -1,4 +1,4 @@
-"""The readers, by way of the engine: command lines, bodies, AUTH responses, PROXY headers."""
+"""The readers, by way of the engine: command lines, AUTH responses and bodies, each cut every way."""
 
 from __future__ import annotations
 
@@ -8,17 +8,366 @@ from typing import Any
 import pytest
 
 from aiosmtpd.protocol import (
+    AUTH_LINE_LIMIT,
+    AuthResponse,
+    BadCommand,
     Body,
     BodyChunk,
     BodyEnd,
     BodyLineTooLong,
     BodyTooLarge,
     Command,
+    CommandTooLong,
+    Connection,
+    NonAsciiCommand,
 )
+from aiosmtpd.protocol.buffer import ReceiveBuffer
+from aiosmtpd.protocol.readers import AuthResponseReader, CommandReader
 
 Read = Callable[..., list[tuple[Any, ...]]]
 
 DATA = (Command, "DATA", None, 4)
+AUTH = (Command, "AUTH", "LOGIN", 10)
+
+
+# -- command lines --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"NOOP", (Command, "NOOP", None, 4)),
+        (b"noop", (Command, "NOOP", None, 4)),
+        (b"nOoP ", (Command, "NOOP", None, 5)),
+        (b"NOOP  \t ", (Command, "NOOP", None, 8)),
+        (b"NOOP Some Text", (Command, "NOOP", "Some Text", 14)),
+        (b"NOOP   inner  kept  ", (Command, "NOOP", "inner  kept", 20)),
+        (b"MAIL FROM:<a@b> SIZE=1", (Command, "MAIL", "FROM:<a@b> SIZE=1", 22)),
+        # No verb of anybody, but words that can be named in the reply.
+        (b" NOOP", (Command, "", "NOOP", 5)),
+        (b" ", (Command, "", None, 1)),
+        (b".", (Command, ".", None, 1)),
+        (b"GET / HTTP/1.1", (Command, "GET", "/ HTTP/1.1", 14)),
+        (b"x-verb", (Command, "X-VERB", None, 6)),
+        (b"{%s}", (Command, "{%S}", None, 4)),
+        # What an argument may hold is for its grammar to say.
+        (b"NOOP a\x00b", (Command, "NOOP", "a\x00b", 8)),
+        (b"NOOP a\rb", (Command, "NOOP", "a\rb", 8)),
+        (b"NOOP a\x1b[2Jb", (Command, "NOOP", "a\x1b[2Jb", 11)),
+        (b"", (BadCommand,)),
+        (b"NOOP\x00", (BadCommand,)),
+        (b"NO\x00OP x", (BadCommand,)),
+        (b"\x00", (BadCommand,)),
+        (b"NOOP\tx", (BadCommand,)),
+        (b"NOOP\x7f", (BadCommand,)),
+        (b"NO\x1bOP", (BadCommand,)),
+        (b"NO\rOP", (BadCommand,)),
+        (b"\x16\x03\x01\x02\x00\x01", (BadCommand,)),  # the hello of TLS
+        (b"NOOP\xff", (BadCommand,)),
+        (b"N\xc3\x96\xc3\x96P x", (BadCommand,)),
+        (b"\xef\xbb\xbfNOOP", (BadCommand,)),
+    ],
+)
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("utf8", [False, True])
+def test_command_line(
+    read: Read, line: bytes, told: tuple[Any, ...], end: bytes, utf8: bool
+) -> None:
+    assert read(line + end, engine={"utf8": utf8}) == [told]
+
+
+@pytest.mark.parametrize(
+    ("line", "argument"),
+    [
+        (b"NOOP \xff", "\udcff"),
+        (b"NOOP \xc3\xa9", "\xe9"),
+        (b"NOOP a\xc3\xa9\xffb", "a\xe9\udcffb"),
+        (b"NOOP \xed\xa0\x80", "\udced\udca0\udc80"),  # a surrogate is no character
+        (b"NOOP \xc0\x8a", "\udcc0\udc8a"),  # LF, were overlong forms allowed
+        (b"NOOP \xf0\x9f\x93\xac", "\U0001f4ec"),
+    ],
+)
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_octets_above_127(read: Read, line: bytes, argument: str, end: bytes) -> None:
+    assert read(line + end, engine={"utf8": True}) == [(Command, "NOOP", argument, len(line))]
+    assert read(line + end, engine={"utf8": False}) == [(NonAsciiCommand,)]
+    assert argument.encode("utf-8", "surrogateescape") == line[5:]
+
+
+def test_a_carriage_return_alone_ends_nothing(read: Read) -> None:
+    assert read(b"NOOP a\rQUIT\r\n") == [(Command, "NOOP", "a\rQUIT", 11)]
+    assert read(b"NOOP\r", complete=False) == []
+
+
+def test_lines_one_after_the_other(read: Read) -> None:
+    assert read(b"A\r\nB\n\n\r\nC\r\n\xff\r\nD\n") == [
+        (Command, "A", None, 1),
+        (Command, "B", None, 1),
+        (BadCommand,),
+        (BadCommand,),
+        (Command, "C", None, 1),
+        (BadCommand,),
+        (Command, "D", None, 1),
+    ]
+
+
+# -- the limit of a line --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("limit", [12, 40])
+def test_longest_command_line(read: Read, limit: int, end: bytes) -> None:
+    """The limit counts the line end (RFC 5321 section 4.5.3.1.4)."""
+    for length in (limit - 1, limit, limit + 1, limit + 2, 2 * limit, 5 * limit):
+        line = b"NOOP ".ljust(length - len(end), b"x")
+        told = read(line + end, engine={"command_limit": limit})
+        if length <= limit:
+            assert told == [(Command, "NOOP", line[5:].decode(), len(line))]
+        else:
+            assert told == [(CommandTooLong,)]
+
+
+@pytest.mark.parametrize("line", [b"x" * 99, b"\xff" * 99, b"\x00" * 99, b"\r" * 99, b" " * 99])
+def test_too_long_is_told_before_anything_else_and_once(read: Read, line: bytes) -> None:
+    engine = {"command_limit": 40}
+    assert read(line + b"\r\n" + line + b"\n", engine=engine) == [(CommandTooLong,)] * 2
+
+
+def test_the_limit_of_the_engine_fits_the_longest_auth_command() -> None:
+    """RFC 4954 section 4: 12,288 octets."""
+    assert AUTH_LINE_LIMIT == 12288
+    for length, event in ((12288, Command("AUTH", "x" * 12281, 12286)), (12289, None)):
+        line = b"AUTH ".ljust(length - 2, b"x") + b"\r\n"
+        for pieces in ([line], [line[at : at + 1] for at in range(length)]):
+            connection = Connection()
+            for piece in pieces[:-1]:
+                connection.receive_data(piece)
+                assert connection.next_event() is None
+            connection.receive_data(pieces[-1])
+            if event:
+                assert connection.next_event() == event
+            else:
+                with pytest.raises(CommandTooLong):
+                    connection.next_event()
+
+
+# -- AUTH responses -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"*", b"=", b"eA==", b" x ", b"\xff\x00", b"a b", b".", b"a\rb"]
+)
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_auth_response(read: Read, line: bytes, end: bytes) -> None:
+    assert read(b"AUTH LOGIN\r\n" + line + end) == [AUTH, (AuthResponse, line)]
+
+
+def test_longest_auth_response() -> None:
+    for length, allowed in ((12288, True), (12289, False), (30000, False)):
+        line = b"x" * (length - 2) + b"\r\n"
+        for pieces in ([line], [line[at : at + 7] for at in range(0, length, 7)]):
+            connection = Connection(command_limit=512)
+            connection.expect_auth_response()
+            for piece in pieces[:-1]:
+                connection.receive_data(piece)
+                assert connection.next_event() is None
+            connection.receive_data(pieces[-1] + b"NOOP\r\n")
+            if allowed:
+                assert connection.next_event() == AuthResponse(line[:-2])
+            else:
+                with pytest.raises(CommandTooLong):
+                    connection.next_event()
+            assert connection.next_event() == Command("NOOP", None, 4)
+
+
+def test_a_refused_auth_response_is_the_only_one() -> None:
+    """What follows it is a command: the exchange is over (RFC 4954 section 4)."""
+    reader = AuthResponseReader(10)
+    buffer = ReceiveBuffer()
+    for piece in (b"x" * 11, b"x", b"x"):
+        buffer.feed(piece)
+        assert reader.read(buffer) is None
+        assert not reader.done
+    buffer.feed(b"\nNOOP\r\n")
+    with pytest.raises(CommandTooLong):
+        reader.read(buffer)
+    assert reader.done
+    assert CommandReader(10, utf8=False).read(buffer) == Command("NOOP", None, 4)
+
+
+def test_an_auth_response_never_shows_its_secret() -> None:
+    event = AuthResponse(b"c2VjcmV0")
+    for text in (repr(event), str(event), f"{event}", f"{event!s:>3}", repr([event])):
+        assert "c2VjcmV0" not in text
+        assert "<8 octets>" in text
+
+
+# -- where a body ends ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "content"),
+    [
+        (b".\r\n", b""),
+        (b"\r\n.\r\n", b"\r\n"),
+        (b"a\r\n.\r\n", b"a\r\n"),
+        (b"a\r\n\r\n.\r\n", b"a\r\n\r\n"),
+        # Transparency (RFC 5321 section 4.5.2): the first dot of a line goes, whatever follows it.
+        (b"..\r\n.\r\n", b".\r\n"),
+        (b"...\r\n.\r\n", b"..\r\n"),
+        (b".a\r\n.\r\n", b"a\r\n"),
+        (b"a\r\n.b\r\n.\r\n", b"a\r\nb\r\n"),
+        (b"a\r\n..\r\n..b\r\n\r\n.\r\n", b"a\r\n.\r\n.b\r\n\r\n"),
+        (b"..\r\n..\r\n..\r\n.\r\n", b".\r\n.\r\n.\r\n"),
+        (b"\r\n..\r\n.\r\n", b"\r\n.\r\n"),
+        (b"a.\r\n.\r\n", b"a.\r\n"),
+        (b"a..\r\n.\r\n", b"a..\r\n"),
+        (b"a..b\r\n.\r\n", b"a..b\r\n"),
+        (b".\ra\r\n.\r\n", b"\ra\r\n"),
+        (b"\x00\xff\r\n.\r\n", b"\x00\xff\r\n"),
+        # SMTP smuggling: nothing but CRLF.CRLF is the end (RFC 5321 section 4.1.1.4).
+        (b"a\n.\n\r\n.\r\n", b"a\n.\n\r\n"),
+        (b"a\n.\r\n.\r\n", b"a\n.\r\n"),
+        (b"a\n.\rb\r\n.\r\n", b"a\n.\rb\r\n"),
+        (b"a\r.\r\r\n.\r\n", b"a\r.\r\r\n"),
+        (b"a\r.\r\n.\r\n", b"a\r.\r\n"),
+        (b"a\r.\n\r\n.\r\n", b"a\r.\n\r\n"),
+        (b"a\r\n.\n\r\n.\r\n", b"a\r\n\n\r\n"),
+        (b"a\r\n.\rb\r\n.\r\n", b"a\r\n\rb\r\n"),
+        (b"a\r\n.\r\r\n.\r\n", b"a\r\n\r\r\n"),
+        (b"a\n\n.\n\n\r\n.\r\n", b"a\n\n.\n\n\r\n"),
+        (b"a\r\r\n.\r\r\n.\r\n", b"a\r\r\n\r\r\n"),
+        (b"a\n\r.\n\r\r\n.\r\n", b"a\n\r.\n\r\r\n"),
+        (b"a\r\n\x00.\r\n.\r\n", b"a\r\n\x00.\r\n"),
+        (b"a\r\n.\x00\r\n.\r\n", b"a\r\n\x00\r\n"),
+        (b"a\r\n .\r\n.\r\n", b"a\r\n .\r\n"),
+        (b"a\r\n. \r\n.\r\n", b"a\r\n \r\n"),
+        (b".\n\r\n.\r\n", b"\n\r\n"),
+        (b".\r\r\n.\r\n", b"\r\r\n"),
+        (b"\n.\n\r\n.\r\n", b"\n.\n\r\n"),
+        (b"\n.\r\n.\r\n", b"\n.\r\n"),
+        (b"\r.\r\r\n.\r\n", b"\r.\r\r\n"),
+        (b"a\n.\nMAIL FROM:<b>\r\n.\r\n", b"a\n.\nMAIL FROM:<b>\r\n"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_body(read: Read, body: bytes, content: bytes, stream: bool) -> None:
+    told = read(b"DATA\r\n" + body, stream=stream)
+    if stream:
+        assert told == [DATA] + [(BodyChunk, content)] * bool(content) + [(BodyEnd,)]
+    else:
+        assert told == [DATA, (Body, content)]
+
+
+@pytest.mark.parametrize("before", [b"\n", b"\r", b"\n\r", b"", b"\r\r", b"\n\n"])
+@pytest.mark.parametrize("after", [b"\n", b"\r", b"\n\r", b"\r\n", b"\r\r", b"\n\n", b"\r\r\n"])
+def test_no_other_line_ends_end_a_body(read: Read, before: bytes, after: bytes) -> None:
+    octets = b"DATA\r\na" + before + b"." + after + b"b\r\n"
+    assert read(octets, complete=False) == [DATA]
+    assert read(octets + b".\r\n") == [DATA, (Body, octets[6:])]
+
+
+@pytest.mark.parametrize("after", [b"\n", b"\r", b"\n\r", b"\r\r", b"\n\n", b"\r\r\n"])
+@pytest.mark.parametrize("before", [b"", b"a\r\n"])
+def test_a_dot_that_begins_a_line_needs_crlf_behind_it(
+    read: Read, before: bytes, after: bytes
+) -> None:
+    octets = b"DATA\r\n" + before + b"." + after + b"b\r\n"
+    assert read(octets, complete=False) == [DATA]
+    assert read(octets + b".\r\n") == [DATA, (Body, before + after + b"b\r\n")]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_body_may_be_followed_by_another(read: Read, stream: bool) -> None:
+    told = read(b"DATA\r\na\r\n.\r\nDATA\r\n.\r\nDATA\r\n..\r\n.\r\n", stream=stream)
+    bodies = [content for kind, *fields in told for content in fields if kind in (Body, BodyChunk)]
+    # An empty stream has no chunk, while a whole body may be empty.
+    assert bodies == [b"a\r\n", *([] if stream else [b""]), b".\r\n"]
+    assert told.count(DATA) == 3
+
+
+def test_a_body_that_ends_is_given_without_more_octets() -> None:
+    """Nobody waits for what a client that waits for its reply does not send."""
+    for stream in (False, True):
+        connection = Connection()
+        connection.expect_body(stream=stream)
+        connection.receive_data(b"a\r\n.\r")
+        while connection.next_event() is not None:
+            pass
+        connection.receive_data(b"\n")
+        events = [connection.next_event() for _ in range(1 + stream)]
+        assert isinstance(events[-1], BodyEnd if stream else Body)
+
+
+def test_a_stream_holds_back_only_what_may_be_the_end() -> None:
+    connection = Connection()
+    connection.expect_body(stream=True)
+    connection.receive_data(b"abc\r\n.\r")
+    assert connection.next_event() == BodyChunk(b"abc")
+    assert connection.next_event() is None
+    connection.receive_data(b"d")
+    assert connection.next_event() == BodyChunk(b"\r\n\rd")
+
+
+# -- the limit of a body --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("octets", "content"),
+    [
+        (b"a" * 18 + b"\r\n.\r\n", b"a" * 18 + b"\r\n"),
+        (b"..\r\n" * 4 + b".\r\n", b".\r\n" * 4),
+        (b"...abc\r\n\r\n...\r\n.\r\n", b"..abc\r\n\r\n..\r\n"),
+        (b"\r\n.\r\n", b"\r\n"),
+    ],
+)
+def test_largest_body(read: Read, stream: bool, octets: bytes, content: bytes) -> None:
+    """Neither the dots of transparency nor the end are part of the body (RFC 1870 section 5)."""
+    size = len(content)
+    for size_limit in (None, size, size + 1):
+        told = read(b"DATA\r\n" + octets, size_limit=size_limit, stream=stream)
+        if stream:
+            assert told == [DATA, (BodyChunk, content), (BodyEnd,)]
+        else:
+            assert told == [DATA, (Body, content)]
+    for size_limit in (size - 1, 1):
+        told = read(b"DATA\r\n" + octets, size_limit=size_limit, stream=stream)
+        assert told == [DATA, (BodyTooLarge,)] + [(BodyEnd,)] * stream
+
+
+def test_the_smallest_limit(read: Read) -> None:
+    assert read(b"DATA\r\n.\r\n", size_limit=0) == [DATA, (Body, b"")]
+    assert read(b"DATA\r\n\r\n.\r\n", size_limit=0) == [DATA, (BodyTooLarge,)]
+    assert read(b"DATA\r\n\r\n.\r\n", line_limit=2) == [DATA, (Body, b"\r\n")]
+    assert read(b"DATA\r\na\r\n.\r\n", line_limit=2) == [DATA, (BodyLineTooLong,)]
+
+
+@pytest.mark.parametrize(
+    "filler", [b"\n.\n", b".\n", b"\r.\r", b"\r\n..\r\n", b"\r\n.\n", b"a\r\n"]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_after_a_fault_the_body_still_ends_where_it_ends(
+    read: Read, filler: bytes, stream: bool
+) -> None:
+    """The leftovers of a refused body never become commands."""
+    octets = b"DATA\r\n" + b"x" * 8 + filler + b"QUIT\r\n" + filler + b"\r\n.\r\n"
+    end = [(BodyEnd,)] * stream
+    assert read(octets, size_limit=5, stream=stream) == [DATA, (BodyTooLarge,), *end]
+    assert read(octets, line_limit=5, stream=stream) == [DATA, (BodyLineTooLong,), *end]
+
+
+def test_the_limit_of_a_line_is_rfc_5321s_unless_told() -> None:
+    """Section 4.5.3.1.6 has 1,000 octets; 1.4 allows one more."""
+    for length, kind in ((1001, Body), (1002, BodyLineTooLong)):
+        connection = Connection()
+        connection.expect_body()
+        connection.receive_data(b"x" * (length - 2) + b"\r\n.\r\n")
+        if kind is Body:
+            assert isinstance(connection.next_event(), Body)
+        else:
+            with pytest.raises(BodyLineTooLong):
+                connection.next_event()
 
 
 # -- the limit of a line in a body ----------------------------------------------------------------
