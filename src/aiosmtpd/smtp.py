@@ -15,6 +15,7 @@ import logging
 import socket
 import ssl
 import warnings
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -31,10 +32,12 @@ from .auth import (
 from .extensions import DEFAULT, Extension
 from .protocol import (
     AUTH_LINE_LIMIT,
+    BodyIncomplete,
     Command,
     MalformedAddress,
     MalformedParameters,
     Phase,
+    ProtocolError,
     ProxyHeader,
     phase_of,
     refusal,
@@ -141,7 +144,7 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
     """
 
     command_size_limit = 512
-    command_size_limits: ClassVar[dict[str, int]] = {}
+    command_size_limits: ClassVar[dict[str, int]] = defaultdict(lambda: SMTP.command_size_limit)
     line_length_limit = 1001
     local_part_limit = 0
     extensions: tuple[Extension, ...] = DEFAULT
@@ -260,8 +263,11 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         The handler's ``handle_exception`` is asked; without one the exception is logged, and the
         client is told nothing but 451, unless the event loop is in debug mode.
         """
-        if hasattr(self.event_handler, "handle_exception"):
-            status = await self.event_handler.handle_exception(error)
+        hook = self._find_hook("handle_exception")
+        if hook is not None:
+            status = hook(error)
+            if inspect.isawaitable(status):  # the documentation of 1.4 had it plain
+                status = await status
             if not isinstance(status, (str, bytes)):
                 raise TypeError(f"handle_exception returned {status!r}, not a reply")
             return status  # type: ignore[return-value]
@@ -293,10 +299,14 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
 
     async def _open(self) -> None:
         """Read the PROXY header if one is expected, and greet."""
-        if self._proxy_timeout is not None and not await self._accept_proxy():
-            self._connection.end()
-            return
-        await self.push(f"220 {self.hostname} {self.__ident__}")
+        accepted = False
+        try:
+            accepted = self._proxy_timeout is None or await self._accept_proxy()
+        finally:
+            if not accepted:  # also where the hook failed
+                self._connection.end()
+        if accepted:
+            await self.push(f"220 {self.hostname} {self.__ident__}")
 
     async def _accept_proxy(self) -> bool:
         event = await self._next_event()
@@ -318,7 +328,9 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         self._verbose = log.isEnabledFor(logging.INFO)
         if self._verbose:
             self._log_command(command)
-        if command.size > self.command_size_limit and command.size > self._size_limit_of(verb):
+        if (
+            command.size > self.command_size_limit or self.command_size_limits
+        ) and command.size > self._size_limit_of(verb):
             return self.push(replies.COMMAND_TOO_LONG)
         if verb not in ALLOWED_BEFORE_STARTTLS:
             if self.require_starttls and self._tls_protocol is None:
@@ -374,7 +386,27 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
             log.exception("%r Exception in handle_exception()", self.session.peer)
             status = replies.LOCAL_ERROR
         self._set_rset_state()
-        await self.push(status)
+        await self._answer(status)
+
+    async def _answer(self, status: str | bytes) -> None:
+        """Answer the command that runs; a message as often as the protocol wants."""
+        if self._unanswered is None:
+            await self.push(status)
+        else:
+            await self._push_data_status(status, self._unanswered)
+            self._unanswered = None
+
+    async def _answer_overdue(self) -> None:
+        """Answer a command whose hook took too long; the transaction ends with it."""
+        self._set_rset_state()
+        await self._answer(replies.HOOK_TIMED_OUT)
+
+    async def _refuse(self, fault: ProtocolError) -> None:
+        """Answer a fault of the client, if there is still somebody to answer."""
+        if self._unanswered is not None:
+            self._set_rset_state()
+        if not isinstance(fault, BodyIncomplete):
+            await self._answer(fault.reply)
 
     # -- hooks ------------------------------------------------------------------------------------
 
@@ -466,10 +498,10 @@ def _checked_call_limits(limit: int | dict[str, int] | None) -> dict[str, int] |
     """
     if limit is None:
         return None
-    if isinstance(limit, int) and not isinstance(limit, bool):
+    if isinstance(limit, int):
         return {"*": limit}
     if not isinstance(limit, dict):
         raise TypeError("command_call_limit must be int or Dict[str, int]")
-    if not all(isinstance(n, int) and not isinstance(n, bool) for n in limit.values()):
+    if not all(isinstance(n, int) for n in limit.values()):
         raise TypeError("All command_call_limit values must be int")
     return {"*": CALL_LIMIT_DEFAULT, **limit}

@@ -1,27 +1,126 @@
-"""The faces of a stream reader and a stream writer on a connection.
+"""What programs read and write a connection through, beside hooks and replies.
 
-In 1.4 a connection was an ``asyncio.StreamReaderProtocol``, and verbs that programs add read and write
-through its ``_reader`` and ``_writer``. These faces give them the calls they use, on the engine's
-buffer and the connection's transport; they keep nothing themselves.
+:class:`BodyStream` is the body of a message, as ``handle_BODY`` gets it. The other two are the faces of
+a stream reader and a stream writer: in 1.4 a connection was an ``asyncio.StreamReaderProtocol``, and
+verbs that programs add use its ``_reader`` and ``_writer``. All of them work on the engine's buffer and
+the connection's transport, and keep no octets themselves.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from .transport import ConnectionProtocol
+from .protocol import BodyChunk, BodyEnd, BodyError, BodyIncomplete, Connection, Event
 
-__all__ = ["StreamReaderFace", "StreamWriterFace"]
+__all__ = ["BodyStream", "StreamReaderFace", "StreamWriterFace"]
 
 _LIMIT = 65536
+
+
+class _Reading(Protocol):
+    """What is read through here sees of the connection."""
+
+    _connection: Connection
+
+    def _receive(self) -> Awaitable[None]: ...
+    def _wake_reader(self) -> None: ...
+
+
+class _Writing(Protocol):
+    """What is written through here sees of the connection."""
+
+    transport: asyncio.Transport | None
+
+    def _flush(self) -> None: ...
+    async def _drain(self) -> None: ...
+
+
+class BodyStream(AsyncIterator[bytes]):
+    """The body of a message as it comes, for ``handle_BODY``.
+
+    Iterating gives ``bytes``, transparency undone. The client is only read from while somebody waits
+    for the next chunk, so a slow consumer slows the client and memory stays constant.
+
+    Attributes:
+        fault: why the body cannot be had whole, once that is known.
+    """
+
+    def __init__(self, protocol: _Reading) -> None:
+        self._protocol = protocol
+        self._reading = False
+        self._ended = False
+        self._discarded = False
+        self.fault: BodyError | None = None
+
+    def __aiter__(self) -> BodyStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Give the next chunk.
+
+        Raises:
+            BodyTooLarge: the body grew over ``data_size_limit``.
+            BodyLineTooLong: a line of it is longer than ``line_length_limit``.
+            BodyIncomplete: the connection ended before the body did.
+            BodyError: the hook has returned; what it left unread is thrown away.
+            RuntimeError: another task is waiting for the next chunk.
+        """
+        if self._reading:
+            raise RuntimeError("another task is waiting for the next chunk of this body")
+        self._reading = True
+        try:
+            while True:
+                event = self._take()
+                if isinstance(event, BodyChunk):
+                    return event.data
+                if self._ended:
+                    raise StopAsyncIteration
+                await self._protocol._receive()
+        finally:
+            self._reading = False
+
+    def _take(self) -> Event | None:
+        if self.fault is not None:
+            raise self.fault
+        if self._discarded:
+            raise BodyError("the hook that was given this body has returned")
+        return self._next_event()
+
+    def _next_event(self) -> Event | None:
+        if self._ended:
+            return None
+        try:
+            event = self._protocol._connection.next_event()
+        except BodyError as fault:
+            self.fault = fault
+            raise
+        self._ended = isinstance(event, BodyEnd)
+        return event
+
+    async def finish(self) -> None:
+        """Read what was left unread, up to the true end of the body.
+
+        Raises:
+            BodyIncomplete: the connection ended before the body did.
+        """
+        self._discarded = not self._ended
+        if isinstance(self.fault, BodyIncomplete):
+            raise self.fault
+        self._protocol._connection.discard_body()
+        if self._reading:
+            # A task that the hook left behind learns that there is no more for it.
+            self._protocol._wake_reader()
+        while not self._ended:
+            if self._next_event() is None:
+                await self._protocol._receive()
 
 
 class StreamReaderFace:
     """Read raw octets of a connection inside a verb, like an :class:`asyncio.StreamReader`."""
 
-    def __init__(self, protocol: ConnectionProtocol) -> None:
+    def __init__(self, protocol: _Reading) -> None:
         self._protocol = protocol
 
     @property
@@ -70,7 +169,7 @@ class StreamReaderFace:
         Raises:
             asyncio.IncompleteReadError: the client ended before them.
         """
-        parts = []
+        parts: list[bytes] = []
         missing = n
         while missing:
             part = await self.read(missing)
@@ -96,7 +195,7 @@ class StreamReaderFace:
 class StreamWriterFace:
     """Write raw octets to a connection inside a verb, like an :class:`asyncio.StreamWriter`."""
 
-    def __init__(self, protocol: ConnectionProtocol) -> None:
+    def __init__(self, protocol: _Writing) -> None:
         self._protocol = protocol
 
     @property

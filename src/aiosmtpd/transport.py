@@ -10,29 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Protocol
 
-from .protocol import (
-    BodyChunk,
-    BodyEnd,
-    BodyError,
-    BodyIncomplete,
-    Command,
-    Connection,
-    Event,
-    Mode,
-    ProtocolError,
-)
+from .protocol import Command, Connection, Event, Mode, ProtocolError
 from .protocol import reply as replies
 from .streams import StreamReaderFace, StreamWriterFace
 
 if TYPE_CHECKING:
     from .session import Envelope, Session
 
-__all__ = ["BodyStream", "ConnectionProtocol", "ConnectionRegistry"]
+__all__ = ["ConnectionProtocol", "ConnectionRegistry"]
 
 log = logging.getLogger("mail.log")
 
@@ -49,59 +40,6 @@ class ConnectionRegistry(Protocol):
 
     def discard(self, connection: ConnectionProtocol, /) -> None:
         """Note that a connection is over."""
-
-
-class BodyStream(AsyncIterator[bytes]):
-    """The body of a message as it comes, for ``handle_BODY``.
-
-    Iterating gives ``bytes``, transparency undone. The client is only read from while somebody waits
-    for the next chunk, so a slow consumer slows the client and memory stays constant.
-
-    Attributes:
-        fault: why the body cannot be had whole, once that is known.
-    """
-
-    def __init__(self, protocol: ConnectionProtocol) -> None:
-        self._protocol = protocol
-        self._ended = False
-        self.fault: BodyError | None = None
-
-    def __aiter__(self) -> BodyStream:
-        return self
-
-    async def __anext__(self) -> bytes:
-        """Give the next chunk.
-
-        Raises:
-            BodyTooLarge: the body grew over ``data_size_limit``.
-            BodyLineTooLong: a line of it is longer than ``line_length_limit``.
-            BodyIncomplete: the connection ended before the body did.
-        """
-        if self.fault is not None:
-            raise self.fault
-        if self._ended:
-            raise StopAsyncIteration
-        try:
-            event = await self._protocol._next_event()
-        except BodyError as fault:
-            self.fault = fault
-            raise
-        if isinstance(event, BodyChunk):
-            return event.data
-        self._ended = True
-        raise StopAsyncIteration
-
-    async def finish(self) -> None:
-        """Read what was left unread, up to the true end of the body.
-
-        Raises:
-            BodyIncomplete: the connection ended before the body did.
-        """
-        if isinstance(self.fault, BodyIncomplete):
-            raise self.fault
-        self._protocol._connection.discard_body()
-        while not self._ended:
-            self._ended = isinstance(await self._protocol._next_event(), BodyEnd)
 
 
 class ConnectionProtocol(asyncio.Protocol):
@@ -152,10 +90,12 @@ class ConnectionProtocol(asyncio.Protocol):
         self._write_waiter: asyncio.Future[None] | None = None
         self._reading_paused = False
         self._flush_scheduled = False
+        self._draining = False
+        self._idle = False
         self._stopping = False
         self._overdue = False
         self._replies_sent = 0
-        self._since = 0.0
+        self._since = self._opened = 0.0
         self._time = time.monotonic  # until there is a connection, and its loop with it
         # Whether somebody reads what is logged; looked up once a command.
         self._verbose = log.isEnabledFor(logging.INFO)
@@ -181,7 +121,10 @@ class ConnectionProtocol(asyncio.Protocol):
     async def _answer_exception(self, error: Exception) -> None:
         raise NotImplementedError
 
-    def _set_rset_state(self) -> None:
+    async def _refuse(self, fault: ProtocolError) -> None:
+        raise NotImplementedError
+
+    async def _answer_overdue(self) -> None:
         raise NotImplementedError
 
     # -- properties -------------------------------------------------------------------------------
@@ -229,6 +172,7 @@ class ConnectionProtocol(asyncio.Protocol):
         self._learn_tls()
         log.info("Peer: %r", self.session.peer)
         self._reset_timeout()
+        self._opened = self._since
         self._handler_coroutine = self.loop.create_task(self._handle_client())
 
     def data_received(self, data: bytes) -> None:
@@ -258,29 +202,32 @@ class ConnectionProtocol(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End the connection: nothing can be written, and a hook that runs is cancelled."""
         log.info("%r connection lost", self.session.peer)
-        if self._timer is not None:
-            self._timer.cancel()
         if self.connections is not None:
             self.connections.discard(self)
         self.transport = None
         in_body = self._connection.mode is Mode.BODY
         self._connection.receive_eof()
         task = self._handler_coroutine
-        if self._waiter is not None or self._write_waiter is not None:
+        if self._waits_for_client():
             self._wake_reader()
             self._wake(self._write_waiter)
         elif task is not None and not in_body:
-            # A hook that reads a body learns of it there, to drop what it has of it.
             task.cancel()
+        else:
+            # A hook that reads a body learns of it there, to drop what it has of it. Until then the
+            # timer goes on, for the limit on handlers.
+            return
+        self._cancel_timer()
 
     def pause_writing(self) -> None:
         """Stop answering until the client has read what was answered."""
+        self._since = self._time()
         self._write_waiter = self.loop.create_future()
 
     def resume_writing(self) -> None:
         """Go on answering."""
         waiter, self._write_waiter = self._write_waiter, None
-        self._since = self.loop.time()
+        self._since = self._time()
         self._wake(waiter)
 
     def _wake_reader(self) -> None:
@@ -299,7 +246,6 @@ class ConnectionProtocol(asyncio.Protocol):
         connection = self._connection
         if connection.held:
             self._flush()
-        self._overdue = False
         self._since = self._time()
         waiter = self._loop.create_future()  # type: ignore[union-attr]
         if connection.eof:
@@ -312,9 +258,24 @@ class ConnectionProtocol(asyncio.Protocol):
         return waiter
 
     async def _drain(self) -> None:
-        """Wait for room to write."""
-        while self._write_waiter is not None and self.transport is not None:
-            await self._write_waiter
+        """Wait for room to write.
+
+        Raises:
+            ConnectionResetError: there is no client any more.
+        """
+        self._draining = True
+        try:
+            while self._write_waiter is not None and self.transport is not None:
+                await self._write_waiter
+        finally:
+            self._draining = False
+        if self.transport is None:
+            raise ConnectionResetError("the connection was lost")
+
+    def _waits_for_client(self) -> bool:
+        """Tell whether the task waits for the client to send or to read, and not for a hook."""
+        # A hook that gave up waiting leaves a future behind that is done.
+        return self._draining or (self._waiter is not None and not self._waiter.done())
 
     async def _next_event(self) -> Event:
         """Wait for the next event of the engine, whatever its mode."""
@@ -366,21 +327,23 @@ class ConnectionProtocol(asyncio.Protocol):
         """Serve the connection to its end."""
         log.info("%r handling connection", self.session.peer)
         connection = self._connection
-        begin: Callable[[], Awaitable[None]] | None = self._open
+        opened = False
         try:
             while True:
                 try:
-                    if begin is not None:
-                        opening, begin = begin, None
-                        await opening()
-                    event = connection.next_event()
-                    if event is None:
+                    if not opened:
+                        opened = True
+                        await self._open()
+                    elif (event := connection.next_event()) is None:
+                        self._idle = True
                         await self._receive()
-                        continue
-                    if not isinstance(event, Command):
+                        self._idle = False
+                    elif isinstance(event, Command):
+                        self._since = self._time()
+                        self._overdue = False
+                        await self._run_command(event)
+                    else:
                         break
-                    self._since = self._time()
-                    await self._run_command(event)
                 except ProtocolError as fault:
                     await self._refuse(fault)
                 except asyncio.CancelledError:
@@ -395,11 +358,6 @@ class ConnectionProtocol(asyncio.Protocol):
         finally:
             self._close()
 
-    async def _refuse(self, fault: ProtocolError) -> None:
-        """Answer a fault of the client, if there is still somebody to answer."""
-        if not isinstance(fault, BodyIncomplete):
-            await self.push(fault.reply)
-
     async def _survive(self) -> bool:
         """After a cancellation: True if it was the limit for handlers, which ends one command only."""
         task = self._handler_coroutine
@@ -409,8 +367,7 @@ class ConnectionProtocol(asyncio.Protocol):
         self._overdue = False
         task.uncancel()
         log.error("%r a command took longer than its limit to handle", self.session.peer)
-        self._set_rset_state()
-        await self.push(replies.HOOK_TIMED_OUT)
+        await self._answer_overdue()
         return True
 
     async def _fail(self, error: Exception) -> None:
@@ -421,7 +378,7 @@ class ConnectionProtocol(asyncio.Protocol):
             log.error("%r error after the connection was lost", self.session.peer, exc_info=error)
 
     def _say_goodbye(self) -> None:
-        if self.transport is not None:
+        if self.transport is not None and not self._connection.eof:
             self.transport.write(
                 self._connection.flush() + self._connection.send(replies.SHUTTING_DOWN)
             )
@@ -431,6 +388,8 @@ class ConnectionProtocol(asyncio.Protocol):
         if self.transport is not None:
             self._flush()
             self.transport.close()
+        else:
+            self._cancel_timer()
 
     def shut_down(self) -> None:
         """End the connection from this side (RFC 5321 section 3.8).
@@ -438,11 +397,10 @@ class ConnectionProtocol(asyncio.Protocol):
         A client that is waited for is told 421 at once; a command that runs is finished and answered
         first.
         """
-        if self._waiter is None or self._connection.mode in (Mode.BODY, Mode.AUTH):
-            self._stopping = True
-            return
-        self._say_goodbye()
-        self._wake_reader()
+        self._stopping = True
+        if self._idle or self._connection.mode is Mode.PROXY:
+            self._say_goodbye()
+            self._wake_reader()
 
     # -- TLS --------------------------------------------------------------------------------------
 
@@ -495,30 +453,34 @@ class ConnectionProtocol(asyncio.Protocol):
             self._timer.cancel()
         self._arm_timer()
 
-    def _arm_timer(self) -> None:
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm_timer(self, left: float = math.inf) -> None:
         # The timer is not moved with every octet: when it fires, it looks whether the limit in force
         # is over, and sleeps on. The shortest limit is its longest sleep, so that it misses none.
-        limits = [
-            limit
-            for limit in (self._timeout_duration, self._handler_timeout, self._proxy_timeout)
-            if limit
-        ]
-        self._timer = self.loop.call_later(min(limits), self._on_timer) if limits else None
+        limits = [limit for limit in (self._timeout_duration, self._handler_timeout) if limit]
+        if self._proxy_timeout and self._connection.mode is Mode.PROXY:
+            limits.append(self._proxy_timeout)
+        self._timer = None
+        if limits:
+            self._timer = self.loop.call_later(min(left, *limits), self._on_timer)
 
     def _on_timer(self) -> None:
         """Act if whoever we wait for has been too long about it; else look again later."""
-        waiting = self._waiter is not None or self._write_waiter is not None
+        waiting = self._waits_for_client() or self._write_waiter is not None
         task = self._handler_coroutine
-        limit = self._timeout_duration
+        since, limit = self._since, self._timeout_duration
         if waiting and self._connection.mode is Mode.PROXY:
-            limit = self._proxy_timeout
+            # The header has to be there by then; a part of it gains no time.
+            since, limit = self._opened, self._proxy_timeout
         elif not waiting and task is not None and not task.done():
             limit = self._handler_timeout
-        left = self._since + limit - self.loop.time() if limit else 1.0
+        left = since + limit - self._time() if limit else math.inf
         if left > 0:
-            self._arm_timer()
-            return
-        if waiting or task is None or task.done():
+            self._arm_timer(left)
+        elif waiting or task is None or task.done():
             self._timeout_cb()
         else:
             self._overdue = True
@@ -530,7 +492,7 @@ class ConnectionProtocol(asyncio.Protocol):
         log.info("%r connection timeout", self.session.peer)
         if self.transport is None:
             return
-        if self._write_waiter is not None or self._waiter is None:
+        if self._waiter is None or self.transport.get_write_buffer_size():
             self.transport.abort()  # it does not read either, so close() would wait for ever
         else:
             self._flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import warnings
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Verbs:
         _decode_data: bool
         _greeting_verb: str
         _old_ehlo_hook: bool
+        _overdue: bool
         _replies_sent: int
         _timeout_duration: float | None
         _tls_handshake_okay: bool
@@ -99,6 +100,8 @@ class Verbs:
         async def check_auth_needed(self, caller_method: str) -> bool: ...
         async def _call_handler_hook(self, command: str, *args: Any) -> Any: ...
         async def _next_event(self) -> Event: ...
+        def _receive(self) -> Awaitable[None]: ...
+        def _wake_reader(self) -> None: ...
         async def _start_tls(
             self, context: ssl.SSLContext, handshake_timeout: float | None
         ) -> None: ...

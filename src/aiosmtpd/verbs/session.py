@@ -44,7 +44,7 @@ class SessionVerbs(Verbs):
         status = await self._call_handler_hook("EHLO", hostname, responses)
         if status is MISSING:
             self.session.host_name = hostname
-        responses = self._default_for(status, responses, "EHLO")  # type: ignore[arg-type]
+        responses = self._default_for(status, responses, "EHLO")
         if hasattr(self, "ehlo_hook"):
             await self._push_lines(responses[:-1])
             warn_deprecated("handler.handle_EHLO()", "SMTP.ehlo_hook()")
@@ -55,7 +55,7 @@ class SessionVerbs(Verbs):
     def _ehlo_responses(self) -> list[str]:
         lines = [self.hostname]
         for extension in self.extensions:
-            line = extension.ehlo_line(self)  # type: ignore[arg-type]
+            line = extension.ehlo_line(self)
             if line is not None:
                 lines.append(line)
         return [f"250-{line}" for line in lines[:-1]] + [f"250 {lines[-1]}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import logging
@@ -19,7 +20,7 @@ from ..protocol import (
 )
 from ..protocol import reply as replies
 from ..protocol.grammar import parse_parameters
-from ..transport import BodyStream
+from ..streams import BodyStream
 from .base import MISSING, Verbs, syntax, warn_deprecated
 
 __all__ = ["TransactionVerbs"]
@@ -44,8 +45,18 @@ def _options(parameters: dict[str, str | None]) -> list[str]:
     ]
 
 
+def _is_about(fault: BodyError, failure: Exception) -> bool:
+    """Tell whether a hook failed by nothing but the fault of the body that it read."""
+    if isinstance(failure, ExceptionGroup):  # of a task group that it read the body in
+        return all(_is_about(fault, part) for part in failure.exceptions)
+    return failure is fault
+
+
 class TransactionVerbs(Verbs):
     """The verbs that change the envelope."""
+
+    # Whom a message is for that was not answered yet.
+    _unanswered: list[str] | None = None
 
     # -- the argument of MAIL and RCPT ------------------------------------------------------------
 
@@ -106,8 +117,8 @@ class TransactionVerbs(Verbs):
         if (refused := self._refused("MAIL")) is not None:
             await self.push(refused)
             return
+        self.envelope.smtp_utf8 = False
         if parameters:
-            self.envelope.smtp_utf8 = False
             self._check_parameters("MAIL", parameters)
         self.envelope.mail_parameters = parameters
         options = _options(parameters) if parameters else []
@@ -136,7 +147,7 @@ class TransactionVerbs(Verbs):
         if status is MISSING:
             envelope.rcpt_tos.append(address)
             envelope.rcpt_options.extend(options)
-        if len(envelope.rcpt_tos) > len(envelope.rcpt_parameters):
+        while len(envelope.rcpt_tos) > len(envelope.rcpt_parameters):  # a hook may accept several
             envelope.rcpt_parameters.append(parameters)
         if self._verbose:
             log.info("%r recip: %s", self.session.peer, address)
@@ -173,10 +184,11 @@ class TransactionVerbs(Verbs):
             stream=hook is not None,
         )
         await self.push(replies.START_DATA)
+        recipients = self._unanswered = list(self.envelope.rcpt_tos)
         status = await (self._receive_whole() if hook is None else self._receive_stream(hook))
-        recipients = self.envelope.rcpt_tos
         self._set_post_data_state()
         await self._push_data_status(status, recipients)
+        self._unanswered = None
 
     async def _receive_whole(self) -> Any:
         """Read the body and hand it on; give the reply to it."""
@@ -208,15 +220,29 @@ class TransactionVerbs(Verbs):
         """Let ``handle_BODY`` read the body as it comes; give the reply to it."""
         body = BodyStream(self)
         status: Any = None
+        failure: Exception | None = None
         try:
             status = await hook(self, self.session, self.envelope, body)
-        except BodyError as fault:
-            if fault is not body.fault:
-                raise
-        finally:
+        except asyncio.CancelledError:
+            # The limit on handlers ends this command only, whatever else the whole connection.
+            if self._overdue:
+                await body.finish()
+            raise
+        except Exception as error:
+            failure = error
+        try:
             await body.finish()
+        finally:
+            if (
+                body.fault is not None
+                and failure is not None
+                and not _is_about(body.fault, failure)
+            ):
+                log.error("%r handle_BODY failed", self.session.peer, exc_info=failure)
         if body.fault is not None:
             return body.fault.reply
+        if failure is not None:
+            raise failure
         return self._default_for(status, replies.OK, "BODY")
 
     def _push_data_status(self, status: Any, recipients: list[str]) -> Awaitable[None]:
