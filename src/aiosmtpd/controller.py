@@ -54,10 +54,8 @@ DEFAULT_READY_TIMEOUT = 5.0
 DEFAULT_DRAIN_TIMEOUT = 1.0
 """How many seconds a controller that stops lets running commands take."""
 
-_TOO_LATE = (
-    "SMTP server {} within allotted time. This might happen if the system is too busy. "
-    "Try increasing the `ready_timeout` parameter."
-)
+_TOO_LATE = """SMTP server {} within allotted time. This might happen if the system is too busy. \
+Try increasing the `ready_timeout` parameter."""
 
 
 class IP6_IS:  # noqa: N801 - the name of 1.4
@@ -256,6 +254,8 @@ class BaseController(metaclass=ABCMeta):
 class BaseThreadedController(BaseController):
     """A controller whose server runs in a thread of its own, which closes the loop at its end.
 
+    As a context manager it starts on entering and stops on leaving.
+
     Args:
         handler: see :class:`BaseController`, also for what is not listed here.
         loop: the event loop for the thread; a new one if None.
@@ -332,7 +332,7 @@ class BaseThreadedController(BaseController):
         try:
             self._run(ready_event)
         finally:
-            ready_event.set()  # whoever waits need not wait for what cannot come
+            ready_event.set()  # nobody need wait for what cannot come
 
     def _make_first(self) -> None:
         """Make a protocol that serves nobody, to learn whether it can be made."""
@@ -350,8 +350,9 @@ class BaseThreadedController(BaseController):
         if threading.current_thread() is not thread:
             return  # called too late: the loop was the caller's, and runs again for something else
         self._stop_requested = True
-        if self.server is None:  # it was not even started
-            self.cancel_tasks(stop_loop=False)
+        if self.server is None:
+            # It is being made. A task cancelled before its first step could not close its sockets.
+            self.loop.call_soon(self.cancel_tasks, False)
         else:
             self._closing = self.loop.create_task(self._close_server())
             self._closing.add_done_callback(lambda _: self.cancel_tasks())
@@ -361,14 +362,12 @@ class BaseThreadedController(BaseController):
     def start(self) -> None:
         """Start the server in a daemon thread, and wait until it listens.
 
-        If it fails, what there is stays to be looked at, until :meth:`stop` is called. In a ``with``
-        statement the controller does both.
+        If it fails, what there is stays to be looked at, until :meth:`stop` is called.
 
         Raises:
             AssertionError: it was started before and not stopped.
             TimeoutError: it is not ready after :attr:`ready_timeout` seconds.
-            RuntimeError: :attr:`loop` was given, and is closed; or no protocol could be made, and
-                nobody said why.
+            RuntimeError: :attr:`loop` was given, and is closed; or no protocol was made.
             Exception: what :meth:`_create_server` or :meth:`factory` raised, such as ``OSError`` for
                 a port that is in use.
         """
@@ -466,16 +465,16 @@ class BaseUnthreadedController(BaseController):
         self._connections = Connections(self.loop)
         self.ended.clear()
         self.server_coro = self._create_server()
+        beginning = self._begin(self.server_coro)
         if running is not None:
-            self._beginning = self.loop.create_task(self._begin())
+            self._beginning = self.loop.create_task(beginning)
         elif self.loop.is_running():
-            asyncio.run_coroutine_threadsafe(self._begin(), self.loop).result()
+            asyncio.run_coroutine_threadsafe(beginning, self.loop).result()
         else:
-            self.loop.run_until_complete(self._begin())
+            self.loop.run_until_complete(beginning)
 
-    async def _begin(self) -> None:
-        if self.server_coro is not None:
-            self.server = await self.server_coro
+    async def _begin(self, server_coro: Awaitable[asyncio.AbstractServer]) -> None:
+        self.server = await server_coro
 
     async def finalize(self) -> None:
         """Close the server and its connections, and set :attr:`ended`.
@@ -585,7 +584,7 @@ class UnixSocketMixin(BaseController):
 
 
 class Controller(InetMixin, BaseThreadedController):
-    """A server on TCP, in a thread of its own; started and stopped by a ``with`` statement."""
+    """A server on TCP, in a thread of its own."""
 
 
 class UnixSocketController(UnixSocketMixin, BaseThreadedController):

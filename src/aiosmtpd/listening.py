@@ -44,6 +44,9 @@ def _hosts(host: str | Iterable[str] | None) -> list[str]:
 
 def _look_up(host: str, port: int | str, flags: int = 0) -> list[_Address]:
     """Find the addresses of one host; the empty string is every interface."""
+    if isinstance(port, int) and not 0 <= port <= 65535:
+        # getaddrinfo() would cut it to 16 bits; bind() raises this.
+        raise OverflowError(f"port must be 0-65535, not {port}")
     infos = socket.getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | flags
     )
@@ -163,7 +166,8 @@ def listen(
         host: a name or a numeric address, or several; ``""`` for every interface, ``"localhost"`` or
             None for the loopback. Of a host with several addresses, those whose family this machine
             lacks are left out.
-        port: the port; 0 for one that is free, the same for all addresses.
+        port: the port, or the name of its service; 0 for one that is free, the same for all
+            addresses.
         backlog: how many clients may wait to be accepted.
         reuse_port: let several sockets listen on the port, and the system share the clients out.
 
@@ -172,6 +176,7 @@ def listen(
 
     Raises:
         OSError: the port is in use, the address is not this machine's, the name is unknown, ...
+        OverflowError: there is no such port.
         ValueError: this system has no ``SO_REUSEPORT``.
     """
     _check_reuse_port(reuse_port)

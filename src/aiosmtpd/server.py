@@ -13,7 +13,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -87,6 +87,9 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __iter__(self) -> Iterator[ConnectionProtocol]:
+        return iter(tuple(self._open))
+
     def track(self, protocol: object) -> None:
         """Have a protocol tell of its connection, if it is one that does.
 
@@ -128,7 +131,7 @@ class Connections:
 
     def shut_down(self) -> None:
         """Ask each connection to shut down, and leave it the time that takes."""
-        for connection in tuple(self._open):
+        for connection in self:
             connection.shut_down()
 
     async def wait_closed(self) -> None:
@@ -146,7 +149,7 @@ class Connections:
 
     def abort(self) -> None:
         """Drop each connection as it is."""
-        for connection in tuple(self._open):
+        for connection in self:
             self._abort(connection)
 
     def _abort(self, connection: ConnectionProtocol) -> None:
@@ -170,7 +173,7 @@ class Connections:
         """
         self._timer = None
         overdue = self._deadline is not None and self._loop.time() >= self._deadline
-        for connection in tuple(self._open):
+        for connection in self:
             transport = connection.transport
             said_all = (
                 transport is not None
