@@ -68,7 +68,9 @@ class State:
 
 @pytest.mark.parametrize(
     ("host_name", "mail_from", "rcpt_tos"),
-    itertools.product([None, "", "a"], [None, "", "<>", "b@c"], [[], ["d@e"], ["d@e", "f@g"]]),
+    list(
+        itertools.product([None, "", "a"], [None, "", "<>", "b@c"], [[], ["d@e"], ["d@e", "f@g"]])
+    ),
 )
 def test_the_phase_follows_from_what_is_held(
     host_name: str | None, mail_from: str | None, rcpt_tos: list[str]
