@@ -432,7 +432,7 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         if status is MISSING:
             return default
         if status is None:
-            log.warning("%r handle_%s returned None, not a reply", self.session.peer, command)
+            log.warning("%r handle_%s returned no reply", self.session.peer, command)
             return default
         return status
 

@@ -312,6 +312,14 @@ class ConnectionProtocol(asyncio.Protocol):
             self._flush_scheduled = True
             self.loop.call_soon(self._flush_held)
 
+    async def _push_lines(self, lines: list[str]) -> None:
+        """Send the lines of one reply: together, unless ``push`` is overridden to see each of them."""
+        plain = getattr(self.push, "__func__", None) is ConnectionProtocol.push
+        if plain and all(isinstance(line, str) for line in lines):
+            lines = ["\r\n".join(lines)] if lines else []
+        for line in lines:
+            await self.push(line)
+
     def _flush_held(self) -> None:
         self._flush_scheduled = False
         self._flush()

@@ -37,14 +37,7 @@ class SessionVerbs(Verbs):
             return
         self._set_rset_state()
         self.session.extended_smtp = True
-        responses = self._ehlo_responses()
-        if self._old_ehlo_hook:
-            await self._answer_with_old_hook(hostname, responses)
-            return
-        status = await self._call_handler_hook("EHLO", hostname, responses)
-        if status is MISSING:
-            self.session.host_name = hostname
-        responses = self._default_for(status, responses, "EHLO")
+        responses = await self._ask_ehlo_hook(hostname)
         if hasattr(self, "ehlo_hook"):
             await self._push_lines(responses[:-1])
             warn_deprecated("handler.handle_EHLO()", "SMTP.ehlo_hook()")
@@ -60,15 +53,22 @@ class SessionVerbs(Verbs):
                 lines.append(line)
         return [f"250-{line}" for line in lines[:-1]] + [f"250 {lines[-1]}"]
 
-    async def _answer_with_old_hook(self, hostname: str, responses: list[str]) -> None:
-        """Call the 4-argument ``handle_EHLO``, which pushes lines and returns the last one."""
-        await self._push_lines(responses[:-1])
-        status = await self._call_handler_hook("EHLO", hostname)
-        await self.push(self._default_for(status, responses[-1], "EHLO"))
-
-    async def _push_lines(self, lines: list[str]) -> None:
-        if lines:
-            await self.push("\r\n".join(lines))
+    async def _ask_ehlo_hook(self, hostname: str) -> list[str]:
+        """Let the handler decide on the reply, and give the lines of it that are still to be sent."""
+        responses = self._ehlo_responses()
+        if self._old_ehlo_hook:
+            # The 4-argument form pushes lines of its own, and returns the last one.
+            await self._push_lines(responses[:-1])
+            status = await self._call_handler_hook("EHLO", hostname)
+            return [self._default_for(status, responses[-1], "EHLO")]
+        status = await self._call_handler_hook("EHLO", hostname, list(responses))
+        if status is MISSING:
+            self.session.host_name = hostname
+        if isinstance(status, (str, bytes)):
+            return [status]  # type: ignore[list-item]
+        # A client that is sent no line at all would wait for ever.
+        answer: list[str] = self._default_for(status or None, responses, "EHLO")
+        return answer
 
     # -- the others -------------------------------------------------------------------------------
 

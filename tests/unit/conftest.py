@@ -1,0 +1,243 @@
+"""The helper of the tests of SMTP and LMTP: one client, in memory, on a clock that is moved by hand.
+
+``connect`` makes a server's end of a connection and gives a :class:`Wire` to it. The wire runs the event
+loop only until nothing more can happen, so that a test is a plain function without waiting; what takes
+time takes it by :meth:`Wire.wait`. When the test ends, so does the connection, and nothing may be left
+behind: neither a task nor an exception that nobody took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from aiosmtpd.smtp import SMTP
+
+# More turns of the loop than anything needs that waits for nothing from outside.
+TURNS = 25
+
+
+class ManualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock stands still unless it is moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.faults: list[dict[str, Any]] = []
+        self.set_exception_handler(lambda _, context: self.faults.append(context))
+
+    def time(self) -> float:
+        return self.now
+
+    def settle(self) -> None:
+        """Run until nothing more can happen."""
+        self.run_until_complete(_turn(TURNS))
+
+
+async def _turn(times: int) -> None:
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+class FakeTransport(asyncio.Transport):
+    """Keeps what is written, and what it was asked for.
+
+    Attributes:
+        written: the octets that were written and not yet looked at.
+        unsent: how many octets the transport says are waiting to be sent.
+        reading: whether the protocol wants to be given octets.
+        aborted: whether the connection was dropped without ceremony.
+    """
+
+    def __init__(self, loop: ManualLoop, extra: dict[str, Any]) -> None:
+        super().__init__(extra)
+        self._loop = loop
+        self._protocol: asyncio.BaseProtocol | None = None
+        self.written = bytearray()
+        self.unsent = 0
+        self.reading = True
+        self.closing = False
+        self.aborted = False
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        assert self._protocol is not None
+        return self._protocol
+
+    def write(self, data: Any) -> None:
+        assert data, "an empty write is a call for nothing"
+        assert not self.closing, f"written after the end: {data!r}"
+        self.written += data
+
+    def pause_reading(self) -> None:
+        assert self.reading
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        assert not self.reading
+        self.reading = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        if not self.unsent:
+            self.lose(None)
+        self.closing = True
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.unsent = 0
+        self.lose(None)
+
+    def lose(self, error: Exception | None) -> None:
+        """Have the connection end."""
+        if self._protocol is not None:
+            protocol, self._protocol = self._protocol, None
+            self.closing = True
+            self._loop.call_soon(protocol.connection_lost, error)
+
+
+class Wire:
+    """The client's end of a connection.
+
+    Attributes:
+        server: the protocol at the other end.
+        transport: the transport between.
+        greeting: the lines of the greeting.
+    """
+
+    def __init__(self, loop: ManualLoop, server: SMTP, extra: dict[str, Any]) -> None:
+        self.loop = loop
+        self.server = server
+        self.transport = FakeTransport(loop, extra)
+        self.transport.set_protocol(server)
+        loop.call_soon(server.connection_made, self.transport)
+        self.settle()
+        self.greeting = self.heard()
+
+    def settle(self) -> None:
+        """Let everything happen that can."""
+        self.loop.settle()
+
+    def heard(self) -> list[str]:
+        """Give the lines that the server wrote since the last time."""
+        octets = bytes(self.transport.written)
+        self.transport.written.clear()
+        if not octets:
+            return []
+        assert octets.endswith(b"\r\n")
+        return octets.decode("utf-8").removesuffix("\r\n").split("\r\n")
+
+    def send(self, octets: bytes) -> None:
+        """Send octets, unless the server does not read; let everything happen that can."""
+        assert self.transport.reading
+        self.loop.call_soon(self.server.data_received, octets)
+        self.settle()
+
+    def say(self, *lines: str | bytes) -> list[str]:
+        """Send lines in one go; give the lines that come back."""
+        self.send(
+            b"".join(
+                (line if isinstance(line, bytes) else line.encode("utf-8")) + b"\r\n"
+                for line in lines
+            )
+        )
+        return self.heard()
+
+    def ehlo(self) -> list[str]:
+        """Greet; give what the server offers, without codes, its name first."""
+        return [line[4:] for line in self.say("EHLO client.example")]
+
+    def to_data(self, *recipients: str, greeting: str = "EHLO") -> None:
+        """Go on to where the server waits for a body."""
+        told = [
+            self.say(f"{greeting} client.example")[-1],
+            *self.say("MAIL FROM:<anne@example.com>"),
+        ]
+        for recipient in recipients or ("bart@example.com",):
+            told += self.say(f"RCPT TO:<{recipient}>")
+        assert {line[:3] for line in told} == {"250"}, told
+        assert self.say("DATA") == ["354 End data with <CR><LF>.<CR><LF>"]
+
+    def wait(self, seconds: float) -> None:
+        """Let time go by, as the clock of the loop has it."""
+        until = self.loop.now + seconds
+        while self.loop.now < until:
+            # In steps, because a timer that fires may set another one.
+            self.loop.now = min(until, self.loop.now + 0.5)
+            self.settle()
+
+    def half_close(self) -> None:
+        """End what the client sends."""
+        self.loop.call_soon(self._half_close)
+        self.settle()
+
+    def _half_close(self) -> None:
+        if not self.server.eof_received():
+            self.transport.close()
+
+    def vanish(self, error: Exception | None = None) -> None:
+        """Break the connection."""
+        self.transport.lose(error)
+        self.settle()
+
+    @property
+    def open(self) -> bool:
+        """Whether the connection is open on the server's side."""
+        return not self.transport.closing
+
+    @property
+    def over(self) -> bool:
+        """Whether the connection is over and nothing of it is left."""
+        task = self.server._handler_coroutine
+        return self.server.transport is None and task is not None and task.done()
+
+
+Connect = Callable[..., Wire]
+
+
+@pytest.fixture
+def loop() -> Iterator[ManualLoop]:
+    """The loop of ``connect``."""
+    loop = ManualLoop()
+    yield loop
+    left_behind = [task for task in asyncio.all_tasks(loop) if not task.done()]
+    for task in left_behind:
+        task.cancel()
+    loop.settle()
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    assert not left_behind
+    assert not loop.faults
+
+
+@pytest.fixture
+def connect(loop: ManualLoop) -> Iterator[Connect]:
+    """Connect to a server: ``connect(handler, cls=SMTP, peer=..., extra=..., **arguments)``."""
+    wires = []
+
+    def connect(
+        handler: Any = None,
+        *,
+        cls: type[SMTP] = SMTP,
+        extra: dict[str, Any] | None = None,
+        **arguments: Any,
+    ) -> Wire:
+        arguments.setdefault("hostname", "mx.example")
+        server = cls(handler, loop=loop, **arguments)
+        wires.append(Wire(loop, server, {"peername": ("192.0.2.1", 2525), **(extra or {})}))
+        return wires[-1]
+
+    yield connect
+    for wire in wires:
+        wire.vanish()
+        assert wire.over
