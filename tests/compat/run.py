@@ -33,6 +33,7 @@ UNPACKED = ("aiosmtpd/tests/", "aiosmtpd/testing/helpers.py", "aiosmtpd/testing/
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+MIGRATION_GUIDE = ROOT / "docs" / "migration.md"
 BUILD = ROOT / "build" / "compat"
 SUITE = BUILD / "suite" / "aiosmtpd"
 # pytest takes the directory above the topmost __init__.py for the root of the package; it never runs
@@ -103,12 +104,15 @@ def read_expected(path: Path) -> dict[str, str]:
     """Read the list of expected failures: test id to row of the migration guide.
 
     Raises:
-        ValueError: a test is listed twice, or a group gives no row.
+        ValueError: a test is listed twice, or a group gives no row that there is.
     """
+    guide = MIGRATION_GUIDE.read_text(encoding="utf-8")
     expected: dict[str, str] = {}
     for group in tomllib.loads(path.read_text(encoding="utf-8")).get("group", []):
         if not group.get("row") or not group.get("tests"):
             raise ValueError(f"{path.name}: a group needs a row and tests: {group}")
+        if f"[{group['row']}]{{#" not in guide:
+            raise ValueError(f"{path.name}: {MIGRATION_GUIDE.name} has no row {group['row']}")
         for test in group["tests"]:
             if test in expected:
                 raise ValueError(f"{path.name}: {test} is listed twice")
@@ -124,7 +128,7 @@ def judge(outcomes: Mapping[str, str], expected: Mapping[str, str], total: int) 
         if test not in outcomes:
             faults.append(f"listed, but there is no such test: {test}")
         elif test not in failed:
-            faults.append(f"{outcomes[test]}, though listed as failing by {row!r}: {test}")
+            faults.append(f"{outcomes[test]}, though {row} says that it fails: {test}")
     if len(outcomes) != total:
         faults.append(f"{len(outcomes)} tests ran, not {total}")
     return faults
