@@ -1,11 +1,13 @@
 """The one helper of the engine's tests: the same octets, cut in every way that could matter.
 
-``cuts`` gives the ways to cut octets; ``read`` has an engine read them in all those ways, with and
-without octets behind them, sees to it that all ways tell the same, and gives what they told.
+The fixture ``cuts`` gives the ways to cut octets; ``read`` has an engine read them in all those ways,
+with and without octets behind them, sees to it that all ways tell the same, and gives what they told;
+``read_one_way`` reads them in one way.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -48,62 +50,71 @@ def cut(octets: bytes) -> Iterator[list[bytes]]:
         yield [octets[start:end] for start, end in zip([0, *places], ends, strict=True)]
 
 
-class Script:
-    """A driver that expects what commands announce: a body after DATA, a response after AUTH."""
+def read_pieces(
+    connection: Connection,
+    pieces: list[bytes],
+    *,
+    at_once: bool = False,
+    eof: bool = False,
+    **body: Any,
+) -> list[Seen]:
+    """Feed pieces and read all there is to read; give what the engine told.
 
-    def __init__(self, connection: Connection, body: dict[str, Any]) -> None:
-        self.connection = connection
-        self.seen: list[Seen] = []
-        self._body = body
-        self._chunks: list[bytes] = []
+    A body is expected after DATA and a response after AUTH. Chunks of a streamed body are given
+    joined when it ends; those of a faulty one are left out, since how much of it came before its
+    fault was seen is not laid down.
 
-    def feed(self, octets: bytes) -> None:
-        self.connection.receive_data(octets)
+    Args:
+        connection: the engine.
+        pieces: what the client sends.
+        at_once: whether to read only when all pieces came.
+        eof: whether the client sends no more afterwards.
+        body: arguments of ``expect_body``.
+    """
+    told: list[Seen] = []
+    chunks: list[bytes] = []
+    for piece in pieces:
+        connection.receive_data(piece)
+        if not at_once:
+            _drain(connection, told, chunks, body)
+    if eof:
+        connection.receive_eof()
+    _drain(connection, told, chunks, body)
+    return told
 
-    def drain(self) -> None:
-        """Read all that can be read."""
-        while (event := self._next()) is not None:
-            if isinstance(event, Command) and event.verb == "DATA":
-                self.connection.expect_body(**self._body)
-            elif isinstance(event, Command) and event.verb == "AUTH":
-                self.connection.expect_auth_response()
-            elif isinstance(event, ConnectionClosed):
-                break
 
-    def _next(self) -> Event | None:
+def _drain(
+    connection: Connection, told: list[Seen], chunks: list[bytes], body: dict[str, Any]
+) -> None:
+    while True:
         try:
-            event = self.connection.next_event()
+            event = connection.next_event()
         except ProtocolError as fault:
             if isinstance(fault, BodyError):
-                # How much of a faulty body came before its fault was seen is not laid down.
-                self._chunks.clear()
-            self.seen.append((type(fault),))
-            return self._next()
+                chunks.clear()
+            told.append((type(fault),))
+            continue
         if isinstance(event, BodyChunk):
             assert event.data, "a chunk is never empty"
-            self._chunks.append(event.data)
-            limit = self._body.get("size_limit")
-            assert limit is None or sum(map(len, self._chunks)) <= limit
-        elif event is not None:
-            if isinstance(event, BodyEnd) and self._chunks:
-                self.seen.append((BodyChunk, b"".join(self._chunks)))
-            self._chunks.clear()
-            self.seen.append((type(event), *event))
-        return event
+            chunks.append(event.data)
+            limit = body.get("size_limit")
+            assert limit is None or sum(map(len, chunks)) <= limit, "a chunk over the limit"
+            continue
+        if isinstance(event, BodyEnd) and chunks:
+            told.append((BodyChunk, b"".join(chunks)))
+            chunks.clear()
+        if event is not None:
+            told.append((type(event), *event))
+        if event is None or isinstance(event, ConnectionClosed):
+            return
+        _announce(connection, event, body)
 
 
-def _read_one_way(
-    pieces: list[bytes], *, at_once: bool, eof: bool, engine: dict[str, Any], body: dict[str, Any]
-) -> Script:
-    script = Script(Connection(**engine), body)
-    for piece in pieces:
-        script.feed(piece)
-        if not at_once:
-            script.drain()
-    if eof:
-        script.connection.receive_eof()
-    script.drain()
-    return script
+def _announce(connection: Connection, event: Event, body: dict[str, Any]) -> None:
+    if isinstance(event, Command) and event.verb == "DATA":
+        connection.expect_body(**body)
+    elif isinstance(event, Command) and event.verb == "AUTH":
+        connection.expect_auth_response()
 
 
 def read_three_ways(
@@ -116,8 +127,6 @@ def read_three_ways(
 ) -> list[Seen]:
     """Read ``octets`` in all ways, require that each tells the same, and give what they told.
 
-    Chunks of a streamed body are given joined; those before a fault are left out.
-
     Args:
         octets: what the client sends.
         complete: whether commands can follow; then trailing octets are tried, too.
@@ -127,27 +136,32 @@ def read_three_ways(
     """
     told: list[Seen] | None = None
     for trailer, follows in TRAILERS if complete and not eof else TRAILERS[:1]:
-        for pieces in cut(octets + trailer):
-            for at_once in (False, True):
-                script = _read_one_way(
-                    pieces, at_once=at_once, eof=eof, engine=engine or {}, body=body
-                )
-                if told is None:
-                    told = script.seen
-                assert script.seen == told + follows, (pieces, at_once)
-                assert not complete or script.connection.mode is Mode.COMMAND
-                assert not complete or len(script.connection.buffer) == 0
+        for pieces, at_once in itertools.product(cut(octets + trailer), (False, True)):
+            connection = Connection(**engine or {})
+            seen = read_pieces(connection, pieces, at_once=at_once, eof=eof, **body)
+            if told is None:
+                told = seen
+            assert seen == told + follows, (pieces, at_once)
+            if complete:
+                assert connection.mode is Mode.COMMAND
+                assert len(connection.buffer) == 0
     assert told is not None
     return told
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cuts() -> Callable[[bytes], Iterator[list[bytes]]]:
-    """The ways to cut octets: whole, octet by octet, at each place, at random."""
+    """The ways to cut octets; see :func:`cut`."""
     return cut
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def read() -> Callable[..., list[Seen]]:
     """Read octets in all ways; see :func:`read_three_ways`."""
     return read_three_ways
+
+
+@pytest.fixture(scope="session")
+def read_one_way() -> Callable[..., list[Seen]]:
+    """Read octets in one way; see :func:`read_pieces`."""
+    return read_pieces
