@@ -10,8 +10,9 @@ from aiosmtpd import __version__
 from aiosmtpd.smtp import CALL_LIMIT_DEFAULT, SMTP, syntax
 
 if TYPE_CHECKING:
-    from aiosmtpd.session import Envelope, Session
     from tests.unit.conftest import Connect
+
+    from aiosmtpd.session import Envelope, Session
 
 ALL_VERBS = "AUTH DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY"
 CANNOT_VRFY = "252 Cannot VRFY user, but will accept message and attempt delivery"
