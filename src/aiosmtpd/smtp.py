@@ -51,6 +51,7 @@ from .verbs import (
     AuthMechanismType,
     AuthVerbs,
     SessionVerbs,
+    TLSSetupException,
     TlsVerbs,
     TransactionVerbs,
     auth_mechanism,
@@ -96,10 +97,6 @@ HANDLER_TIMEOUT_DEFAULT = 600.0
 """The default of ``handler_timeout``: after so many seconds a client gives up (RFC 5321 4.5.3.2.6)."""
 
 ALLOWED_BEFORE_STARTTLS = frozenset({"EHLO", "LHLO", "NOOP", "QUIT", "STARTTLS"})
-
-
-class TLSSetupException(Exception):
-    """TLS could not be set up on a connection."""
 
 
 @functools.cache
@@ -189,6 +186,8 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
                 "auth_callback is deprecated; use authenticator", DeprecationWarning, stacklevel=2
             )
         self._call_limits = _checked_call_limits(command_call_limit)
+        if log.isEnabledFor(logging.INFO):
+            self._log_mechanisms()
         self._call_counts: dict[str, int] = {}
         # A mock or a proxy makes up attributes as they are asked for; its hooks are those it lists.
         self._handler_lists_hooks = hasattr(type(handler), "__getattr__")
@@ -233,6 +232,18 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
             )
             log.warning("auth_required == True but auth_require_tls == False")
 
+    def _log_mechanisms(self) -> None:
+        names = (
+            f"{name}(builtin)" if mechanism.is_builtin else name
+            for name, mechanism in sorted(self._auth_methods.items())
+        )
+        log.info("Available AUTH mechanisms: %s", " ".join(names))
+
+    @property
+    def _call_limit_default(self) -> int | None:
+        """How often a verb may be sent that has no limit of its own; None for any."""
+        return None if self._call_limits is None else self._call_limits["*"]
+
     # -- what subclasses override -----------------------------------------------------------------
 
     def _create_session(self) -> Session:
@@ -251,11 +262,8 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
 
     @property
     def max_command_size_limit(self) -> int:
-        """The longest command line of any verb but AUTH, in octets without its CRLF."""
-        return max(
-            self.command_size_limit,
-            *(self._size_limit_of(verb) for verb in (*self.command_size_limits, "MAIL", "RCPT")),
-        )
+        """The largest of the limits on command lines, in octets without the CRLF."""
+        return max((self.command_size_limit, *self.command_size_limits.values()))
 
     async def handle_exception(self, error: Exception) -> str:
         """Turn an exception that nobody expected into a reply.
@@ -295,7 +303,8 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
     # -- the connection ---------------------------------------------------------------------------
 
     def _command_limit(self) -> int:
-        return max(AUTH_LINE_LIMIT, self.max_command_size_limit + 2)
+        longer = sum(max(extension.longer.values(), default=0) for extension in self.extensions)
+        return max(AUTH_LINE_LIMIT, self.max_command_size_limit + longer + 2)
 
     async def _open(self) -> None:
         """Read the PROXY header if one is expected, and greet."""
@@ -346,9 +355,9 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
 
     def _log_command(self, command: Command) -> None:
         line = command.verb if command.argument is None else f"{command.verb} {command.argument}"
-        sanitized_log(
-            log.info, "%r >> %r", self.session.peer, line.encode("utf-8", "surrogateescape")
-        )
+        octets = line.encode("utf-8", "surrogateescape")
+        sanitized_log(log.debug, "_handle_client readline: %r", octets + b"\r\n")
+        sanitized_log(log.info, "%r >> %r", self.session.peer, octets)
 
     def _size_limit_of(self, verb: str) -> int:
         if verb == "AUTH":

@@ -32,6 +32,7 @@ class _Writing(Protocol):
     """What is written through here sees of the connection."""
 
     transport: asyncio.Transport | None
+    _lost_transport: asyncio.Transport | None
 
     def _flush(self) -> None: ...
     async def _drain(self) -> None: ...
@@ -197,17 +198,19 @@ class StreamWriterFace:
 
     def __init__(self, protocol: _Writing) -> None:
         self._protocol = protocol
+        self._last_transport = protocol.transport or protocol._lost_transport
 
     @property
     def transport(self) -> asyncio.Transport:
-        """The connection's transport.
+        """The connection's transport; after the connection, the one that it had.
 
         Raises:
-            ConnectionResetError: there is none any more.
+            ConnectionResetError: there was no connection yet.
         """
-        transport = self._protocol.transport
+        transport = self._protocol.transport or self._last_transport
         if transport is None:
-            raise ConnectionResetError("the connection was lost")
+            raise ConnectionResetError("there is no connection")
+        self._last_transport = transport
         return transport
 
     def write(self, data: bytes) -> None:

@@ -92,7 +92,10 @@ class ConnectionProtocol(asyncio.Protocol):
         self._flush_scheduled = False
         self._draining = False
         self._idle = False
+        self._writer_face: StreamWriterFace | None = None
+        self._lost_transport: asyncio.Transport | None = None
         self._stopping = False
+        self._handshaking = False
         self._overdue = False
         self._replies_sent = 0
         self._since = self._opened = 0.0
@@ -156,7 +159,9 @@ class ConnectionProtocol(asyncio.Protocol):
 
     @property
     def _writer(self) -> StreamWriterFace:
-        return StreamWriterFace(self)
+        if self._writer_face is None:
+            self._writer_face = StreamWriterFace(self)
+        return self._writer_face
 
     # -- called by the transport ------------------------------------------------------------------
 
@@ -194,7 +199,7 @@ class ConnectionProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Note that the client sends no more; what it sent is still answered, except under TLS."""
-        log.debug("%r EOF received", self.session.peer)
+        log.info("%r EOF received", self.session.peer)
         self._connection.receive_eof()
         self._wake_reader()
         return self._tls_protocol is None
@@ -204,7 +209,7 @@ class ConnectionProtocol(asyncio.Protocol):
         log.info("%r connection lost", self.session.peer)
         if self.connections is not None:
             self.connections.discard(self)
-        self.transport = None
+        self._lost_transport, self.transport = self.transport, None
         in_body = self._connection.mode is Mode.BODY
         self._connection.receive_eof()
         task = self._handler_coroutine
@@ -379,7 +384,12 @@ class ConnectionProtocol(asyncio.Protocol):
         return True
 
     async def _fail(self, error: Exception) -> None:
-        """Answer an exception that nobody expected, unless the client is gone."""
+        """Answer an exception that nobody expected, unless the client is gone.
+
+        A hook ends the connection without an answer by raising ``ConnectionResetError``, as in 1.4.
+        """
+        if isinstance(error, ConnectionResetError):
+            raise error
         if self.transport is not None:
             await self._answer_exception(error)
         elif not isinstance(error, ConnectionError):
@@ -393,10 +403,12 @@ class ConnectionProtocol(asyncio.Protocol):
         self._connection.end()
 
     def _close(self) -> None:
-        if self.transport is not None:
+        if self._writer_face is not None:
+            self._writer_face.close()
+        elif self.transport is not None:
             self._flush()
             self.transport.close()
-        else:
+        if self.transport is None:
             self._cancel_timer()
 
     def shut_down(self) -> None:
@@ -406,7 +418,9 @@ class ConnectionProtocol(asyncio.Protocol):
         first.
         """
         self._stopping = True
-        if self._idle or self._connection.mode is Mode.PROXY:
+        if self._handshaking and self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()
+        elif self._idle or self._connection.mode is Mode.PROXY:
             self._say_goodbye()
             self._wake_reader()
 
@@ -425,18 +439,21 @@ class ConnectionProtocol(asyncio.Protocol):
         if plain is None:
             raise ConnectionResetError("the connection was lost")
         self._original_transport = plain
+        self._handshaking = True
         try:
             transport = await self.loop.start_tls(
                 plain, self, context, server_side=True, ssl_handshake_timeout=handshake_timeout
             )
-        except OSError as error:
+            if transport is None:
+                raise ConnectionResetError("the connection was lost in the TLS handshake")
+        except BaseException as error:
             # asyncio tells a protocol nothing of a connection that dies in the handshake.
             if self.transport is not None:
-                self.connection_lost(error)
+                self.connection_lost(error if isinstance(error, Exception) else None)
             plain.abort()
             raise
-        if transport is None:
-            raise ConnectionResetError("the connection was lost in the TLS handshake")
+        finally:
+            self._handshaking = False
         self.transport = transport
         self._reading_paused = False
         self._learn_tls()

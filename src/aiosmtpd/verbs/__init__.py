@@ -3,7 +3,7 @@
 from .auth import AuthMechanismType, AuthVerbs, auth_mechanism
 from .base import MISSING, syntax
 from .session import SessionVerbs
-from .tls import TlsVerbs
+from .tls import TLSSetupException, TlsVerbs
 from .transaction import TransactionVerbs
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "AuthMechanismType",
     "AuthVerbs",
     "SessionVerbs",
+    "TLSSetupException",
     "TlsVerbs",
     "TransactionVerbs",
     "auth_mechanism",

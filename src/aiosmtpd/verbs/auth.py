@@ -11,6 +11,7 @@ import binascii
 import inspect
 import logging
 import re
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -157,11 +158,9 @@ class AuthVerbs(Verbs):
     async def _finish_auth(self, method: AuthMechanismType, args: list[str]) -> None:
         """Run a mechanism, keep its outcome and tell the client."""
         self._challenged = self._replies_sent
-        result = await method(self, args)
+        outcome = await method(self, args)
         told = self._replies_sent != self._challenged
-        if result is None or result is MISSING:
-            # 1.4 let a mechanism answer by itself and return nothing.
-            result = AuthResult(success=False)
+        result = _modern_result(outcome)
         if not isinstance(result, AuthResult):
             raise TypeError(
                 f"{args[0]}: a mechanism returns AuthResult, not {type(result).__name__}"
@@ -169,7 +168,7 @@ class AuthVerbs(Verbs):
         if result.success:
             self.session.authenticated = True
             self.session.auth_data = result.auth_data
-            login = getattr(result.auth_data, "login", None)
+            login = outcome if result is not outcome else getattr(result.auth_data, "login", None)
             if login is not None:
                 self.session._login_data = login
             await self.push(result.message or replies.AUTHENTICATED)
@@ -197,6 +196,8 @@ class AuthVerbs(Verbs):
             The response, base64 undone; or ``MISSING`` if the client gave up with ``*`` or sent no
             base64, which it then has been told.
         """
+        if log_client_response:
+            warnings.warn("the client's AUTH responses are logged, secrets and all", stacklevel=2)
         if isinstance(challenge, str):
             challenge = challenge.encode("utf-8")
         if encode_to_b64:
@@ -279,6 +280,18 @@ class AuthVerbs(Verbs):
         username = self.AuthLoginUsernameChallenge.encode("utf-8")
         password = self.AuthLoginPasswordChallenge.encode("utf-8")
         return await self._run_mechanism(Login(username, password), args)
+
+
+def _modern_result(outcome: Any) -> Any:
+    """Translate what a mechanism written for 1.2 returned; anything else is given back as it is.
+
+    There, ``None``, ``MISSING`` and False stood for a failure, the login itself or True for success.
+    """
+    if outcome is None or outcome is MISSING or outcome is False:
+        return AuthResult(success=False)
+    if outcome is True or isinstance(outcome, (bytes, str)):
+        return AuthResult(success=True, auth_data=outcome)
+    return outcome
 
 
 def _asks_authenticator(method: AuthMechanismType) -> bool:

@@ -40,7 +40,7 @@ class SessionVerbs(Verbs):
         responses = await self._ask_ehlo_hook(hostname)
         if hasattr(self, "ehlo_hook"):
             await self._push_lines(responses[:-1])
-            warn_deprecated("handler.handle_EHLO()", "SMTP.ehlo_hook()")
+            warn_deprecated("handler.handle_EHLO()", ".ehlo_hook()")
             await self.ehlo_hook()
             responses = responses[-1:]
         await self._push_lines(responses)

@@ -8,9 +8,13 @@ import logging
 from ..protocol import reply as replies
 from .base import Verbs, syntax, warn_deprecated
 
-__all__ = ["TlsVerbs"]
+__all__ = ["TLSSetupException", "TlsVerbs"]
 
 log = logging.getLogger("mail.log")
+
+
+class TLSSetupException(Exception):
+    """TLS could not be set up on a connection."""
 
 
 class TlsVerbs(Verbs):
@@ -33,9 +37,21 @@ class TlsVerbs(Verbs):
             await self._start_tls(self.tls_context, self._timeout_duration)
         except OSError as error:
             log.error("%r TLS handshake failed: %s", self.session.peer, error)
+            await self._report_tls_failure(error)
             raise ConnectionResetError("the TLS handshake failed") from error
         self._forget_client()
         self._tls_handshake_okay = await self._ask_tls_hook()
+
+    async def _report_tls_failure(self, error: OSError) -> None:
+        """Tell ``handle_exception`` of a failed handshake; there is nobody to answer any more."""
+        hook = self._find_hook("handle_exception")
+        if hook is None:
+            return
+        failure = TLSSetupException(f"the TLS handshake failed: {error}")
+        failure.__cause__ = error
+        outcome = hook(failure)
+        if inspect.isawaitable(outcome):
+            await outcome
 
     def _forget_client(self) -> None:
         """Forget what the client said of itself, and only that (RFC 3207 section 4.2)."""

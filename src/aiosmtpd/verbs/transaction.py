@@ -161,7 +161,7 @@ class TransactionVerbs(Verbs):
             return
         self._set_rset_state()
         if hasattr(self, "rset_hook"):
-            warn_deprecated("handler.handle_RSET()", "SMTP.rset_hook()")
+            warn_deprecated("handler.handle_RSET()", ".rset_hook()")
             await self.rset_hook()
         status = await self._call_handler_hook("RSET")
         await self.push(self._default_for(status, replies.OK, "RSET"))
