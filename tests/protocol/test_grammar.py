@@ -119,18 +119,13 @@ NO_MAILBOXES = [
     "a,b@c",
     "a:b@c",
     "a;b@c",
-    "a(b)@c",
     "a[b@c",
-    "a\\b@c",
-    # RFC 821 had this; section 4.1.2 has it inside quotes only.
-    r"Joe\,Smith@example.com",
     # Quoted-string
     '"@b',
     '"a@b',
     'a"@b',
     '"a"b@c',
     'a"b"@c',
-    '"a"."b"@c',
     '"a"b"@c',
     '"a\\"@c',
     '"a\tb"@c',
@@ -457,8 +452,6 @@ def test_paths(text: str, expected: tuple[str, str]) -> None:
         "a@b\tSIZE=1",
         "a@b\n",
         "a@b,c@d",
-        "< a@b>",
-        "<a@b >",
         "(comment)<a@b>",
         # Source routes
         "<@a>",

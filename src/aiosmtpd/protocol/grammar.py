@@ -4,7 +4,7 @@ It knows the ABNF of RFC 5321 sections 4.1.2 and 4.1.3, what RFC 6531 section 3.
 the xtext of RFC 3461 section 4. It refuses to know which command is being read, which parameters an
 extension defines, and every limit but the one on the length of a domain. Text comes in as ``str``,
 its octets decoded as UTF-8 with ``surrogateescape``; a mailbox goes out exactly as the client wrote
-it.
+it, unless its form is obsolete.
 
 Each regular expression stands below the rule it implements and is made of those above it. None can
 backtrack far, since looking at one character decides how to go on: a run of one class is possessive
@@ -18,7 +18,11 @@ Lenience, that is, what is accepted though the RFCs do not, is all of this and n
 - a path without its angle brackets, which then ends at the first space outside a quoted string;
 - spaces before a path, several spaces between parameters, spaces and tabs at the end;
 - a mailbox without a domain: local delivery and tests use it, and ``<Postmaster>`` needs no rule;
-- underscores wherever a domain may have a letter: host names in use have them.
+- underscores wherever a domain may have a letter: host names in use have them;
+- in a path, the obsolete forms of a mailbox (see the module ``obsolete``), for programs and tests
+  written for version 1 send them: comments, spaces around dots, several quoted words, backslashes
+  outside of quotes. Only what the grammar below refuses is tried as one, and it goes out rewritten
+  in the form of today.
 
 A source route is not lenience: RFC 5321 section 4.1.1.3 has servers expect and ignore it. In the
 other direction, internationalised text may not hold C1 controls nor U+2028 and U+2029, although
@@ -31,6 +35,7 @@ import re
 from typing import NamedTuple
 
 from .errors import MalformedAddress, MalformedParameters
+from .obsolete import modern_path
 
 __all__ = [
     "decode_xtext",
@@ -168,9 +173,11 @@ def _compile(utf8_non_ascii: str) -> _Grammar:
     esmtp_param = rf"[A-Za-z0-9][A-Za-z0-9\-]*+(?:=[!-<>-~{utf8_non_ascii}]++)?"
     parameters = rf" *+{esmtp_param}(?: ++{esmtp_param})*\Z"
 
+    # No parameter begins with a dot, "@" or a parenthesis: a path without brackets that such a
+    # character follows goes on behind the spaces, in an obsolete form.
     return _Grammar(
         path=re.compile(rf" *+{reverse_path}{_SP_OR_END}"),
-        unbracketed_path=re.compile(rf" *+({mailbox}){_SP_OR_END}"),
+        unbracketed_path=re.compile(rf" *+({mailbox})(?! *+[.@(]){_SP_OR_END}"),
         mailbox=re.compile(rf"({mailbox}){_END}"),
         domain=re.compile(rf"{domain}\Z"),
         parameters=re.compile(parameters),
@@ -207,9 +214,9 @@ def parse_reverse_path(text: str, *, utf8: bool = False) -> tuple[str, str]:
         utf8: accept an internationalised mailbox (RFC 6531 section 3.3).
 
     Returns:
-        The mailbox as the client wrote it, without brackets and source route, or ``"<>"`` for the
-        null path; and what follows the path, which may be empty. Give that to
-        :func:`parse_parameters`: nothing in it has been looked at.
+        The mailbox as the client wrote it, without brackets and source route, or rewritten if its
+        form was obsolete, or ``"<>"`` for the null path; and what follows the path, which may be
+        empty. Give that to :func:`parse_parameters`: nothing in it has been looked at.
 
     Raises:
         MalformedAddress: if no path stands there, or anything but a space follows it.
@@ -226,9 +233,9 @@ def parse_forward_path(text: str, *, utf8: bool = False) -> tuple[str, str]:
         utf8: accept an internationalised mailbox (RFC 6531 section 3.3).
 
     Returns:
-        The mailbox as the client wrote it, without brackets and source route; and what follows the
-        path, which may be empty. Give that to :func:`parse_parameters`: nothing in it has been
-        looked at.
+        The mailbox as the client wrote it, without brackets and source route, or rewritten if its
+        form was obsolete; and what follows the path, which may be empty. Give that to
+        :func:`parse_parameters`: nothing in it has been looked at.
 
     Raises:
         MalformedAddress: if no path stands there, it is the null path, or anything but a space
@@ -394,7 +401,11 @@ def _parse_path(text: str, utf8: bool) -> tuple[str | None, str]:
     grammar = _UTF8 if utf8 else _ASCII
     match = grammar.path.match(text) or grammar.unbracketed_path.match(text)
     if match is None:
-        raise MalformedAddress(f"not a path: {text!r}")
+        modern = modern_path(text)
+        match = grammar.path.match(modern)
+        if match is None:
+            raise MalformedAddress(f"not a path: {text!r}")
+        text = modern
     mailbox: str | None = match[1]
     if mailbox is not None:
         _check_domain_length(mailbox)
