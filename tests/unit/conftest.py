@@ -47,6 +47,7 @@ class FakeTransport(asyncio.Transport):
 
     Attributes:
         written: the octets that were written and not yet looked at.
+        writes: the octets of each write.
         unsent: how many octets the transport says are waiting to be sent.
         reading: whether the protocol wants to be given octets.
         aborted: whether the connection was dropped without ceremony.
@@ -57,6 +58,7 @@ class FakeTransport(asyncio.Transport):
         self._loop = loop
         self._protocol: asyncio.BaseProtocol | None = None
         self.written = bytearray()
+        self.writes: list[bytes] = []
         self.unsent = 0
         self.reading = True
         self.closing = False
@@ -73,6 +75,7 @@ class FakeTransport(asyncio.Transport):
         assert data, "an empty write is a call for nothing"
         assert not self.closing, f"written after the end: {data!r}"
         self.written += data
+        self.writes.append(bytes(data))
 
     def pause_reading(self) -> None:
         assert self.reading
