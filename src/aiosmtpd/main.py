@@ -225,7 +225,8 @@ def parseargs(args: Sequence[str] | None = None) -> tuple[ArgumentParser, Namesp
 
     Raises:
         SystemExit: with status 0 after ``--help`` and ``--version``, with 2 after a fault in the
-            arguments, with 1 if the handler could not be made.
+            arguments.
+        Exception: whatever the handler's class raises.
     """
     parser, parsed = _read_arguments(args)
     parsed.handler = _make_handler(parser, parsed)
@@ -300,21 +301,27 @@ def _check_key_pair(parser: ArgumentParser, parsed: Namespace, option: str) -> N
 
 
 def _make_handler(parser: ArgumentParser, parsed: Namespace) -> Any:
-    """An instance of the handler class, from the class's own reading of its arguments."""
+    """An instance of the handler class, from the class's own reading of its arguments.
+
+    Raises:
+        Exception: whatever the class's module, or the class, raises.
+    """
     module_name, _, class_name = parsed.classpath.rpartition(".")
+    if not module_name:
+        raise ImportError("it is not of the form package.module.Class")
+    handler_class = getattr(import_module(module_name), class_name)
+    if hasattr(handler_class, "from_cli"):
+        return handler_class.from_cli(parser, *parsed.classargs)
+    if parsed.classargs:
+        parser.error(f"Handler class {module_name} takes no arguments")
+    return handler_class()
+
+
+def _handler_or_exit(parser: ArgumentParser, parsed: Namespace) -> Any:
+    """The handler; if it cannot be made, the program ends with one line."""
     try:
-        if not module_name:
-            raise ImportError("it is not of the form package.module.Class")
-        handler_class = getattr(import_module(module_name), class_name)
-    except Exception as error:  # the module is somebody else's, and may fail in any way
-        _fail(parser, parsed, f"cannot load handler class {parsed.classpath}", error)
-    if not hasattr(handler_class, "from_cli") and parsed.classargs:
-        parser.error(f"Handler class {parsed.classpath} takes no arguments")
-    try:
-        if hasattr(handler_class, "from_cli"):
-            return handler_class.from_cli(parser, *parsed.classargs)
-        return handler_class()
-    except Exception as error:  # as above
+        return _make_handler(parser, parsed)
+    except Exception as error:  # the class is somebody else's, and may fail in any way
         _fail(parser, parsed, f"cannot make a handler of class {parsed.classpath}", error)
 
 
@@ -574,7 +581,7 @@ def main(args: Sequence[str] | None = None) -> None:
         ):
             loop = runner.get_loop()
             asyncio.set_event_loop(loop)  # for what a handler's constructor asks of it
-            parsed.handler = _make_handler(parser, parsed)
+            parsed.handler = _handler_or_exit(parser, parsed)
             log.debug("Attempting to start server on %s", _where(parsed, parsed.port))
             factory = _factory(parsed, starttls)
             factory()  # looks the host's own name up, for which no client shall wait

@@ -164,7 +164,7 @@ def test_defaults_of_the_module_are_read_late(monkeypatch: pytest.MonkeyPatch) -
         (["-c", "trial_handlers.Choosy", "wrong"], "Choosy is not content"),
         (
             ["-c", "trial_handlers.Plain", "x"],
-            "Handler class trial_handlers.Plain takes no arguments",
+            "Handler class trial_handlers takes no arguments",
         ),
     ],
 )
@@ -177,20 +177,20 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str], args: list[str], messag
     [
         (
             ["-c", "Debugging"],
-            "cannot load handler class Debugging: it is not of the form package.module.Class",
+            "cannot make a handler of class Debugging: it is not of the form package.module.Class",
         ),
         (
             ["-c", "no.such.Handler"],
-            "cannot load handler class no.such.Handler: No module named 'no'",
+            "cannot make a handler of class no.such.Handler: No module named 'no'",
         ),
         (
             ["-c", "trial_handlers.Nowhere"],
-            "cannot load handler class trial_handlers.Nowhere: "
+            "cannot make a handler of class trial_handlers.Nowhere: "
             "AttributeError: module 'trial_handlers' has no attribute 'Nowhere'",
         ),
         (
             ["-c", ".Nowhere"],
-            "cannot load handler class .Nowhere: it is not of the form package.module.Class",
+            "cannot make a handler of class .Nowhere: it is not of the form package.module.Class",
         ),
         (
             ["-c", "trial_handlers.Broken"],
@@ -206,16 +206,21 @@ def test_wrong_handler_class(
     capsys: pytest.CaptureFixture[str], args: list[str], message: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        parseargs(args)
+        main.main(["-n", *args])
     assert ended.value.code == 1
     assert capsys.readouterr() == ("", f"{PROGRAM}: error: {message}\n")
+
+
+def test_parseargs_hands_on_what_a_handler_class_raises() -> None:
+    with pytest.raises(RuntimeError, match="no luck"):
+        parseargs(["-c", "trial_handlers.Broken"])
 
 
 def test_debug_shows_the_traceback_of_a_failing_handler(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
-        parseargs(["-d", "-c", "trial_handlers.Broken"])
+        main.main(["-n", "-d", "-c", "trial_handlers.Broken"])
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("Traceback")
     assert lines[-1].endswith("RuntimeError: no luck")

@@ -199,7 +199,7 @@ def test_gives_up_root(handlers: Path) -> None:
     ("args", "status", "line"),
     [
         (["-l", "localhost:port"], 2, "error: Invalid port number: port"),
-        (["-c", "nowhere.Handler"], 1, "error: cannot load handler class nowhere.Handler: "),
+        (["-c", "nowhere.Handler"], 1, "error: cannot make a handler of class nowhere.Handler: "),
         (["-l", "[::ffff:192.0.2.1]:0"], 1, "error: cannot listen on "),
     ],
 )

@@ -171,14 +171,15 @@ def test_log_of_a_whole_run(
     lines = [record.getMessage() for record in caplog.records if record.name == "mail.log"]
     assert [line.partition(" ")[0] for line in lines] == [
         "Attempting",
+        "Available",
         "server_loop",
         "Server",
         "Starting",
         "Completed",
     ]
     assert lines[0] == "Attempting to start server on localhost:0"
-    assert lines[2].startswith(f"{LISTENING}localhost:")
-    assert int(lines[2].rpartition(":")[2]) > 0
+    assert lines[3].startswith(f"{LISTENING}localhost:")
+    assert int(lines[3].rpartition(":")[2]) > 0
 
 
 # -- the user ----------------------------------------------------------------------------------------
