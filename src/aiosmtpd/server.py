@@ -96,8 +96,8 @@ class Connections:
         Args:
             protocol: what a factory made.
         """
-        if hasattr(protocol, "connections"):
-            protocol.connections = self
+        if hasattr(protocol, "_registry"):
+            protocol._registry = self
 
     def add(self, connection: ConnectionProtocol) -> None:
         """Note that a connection was made."""

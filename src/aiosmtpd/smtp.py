@@ -354,7 +354,12 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         return method(command.argument)
 
     def _log_command(self, command: Command) -> None:
-        line = command.verb if command.argument is None else f"{command.verb} {command.argument}"
+        verb, argument = command.verb, command.argument
+        if self._may_be_secret(verb):
+            verb, argument = "********", None
+        elif verb == "AUTH" and argument and argument.split()[0].upper() not in self._auth_methods:
+            argument = "********"  # a client may have left out the mechanism
+        line = verb if argument is None else f"{verb} {argument}"
         octets = line.encode("utf-8", "surrogateescape")
         sanitized_log(log.debug, "_handle_client readline: %r", octets + b"\r\n")
         sanitized_log(log.info, "%r >> %r", self.session.peer, octets)
@@ -374,7 +379,10 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         return count > self._call_limits.get(verb, self._call_limits["*"])
 
     async def _answer_unknown(self, verb: str) -> None:
-        log.warning("%r unrecognised: %s", self.session.peer, verb)
+        secret = self._may_be_secret(verb)
+        if secret:
+            self._verbose = False  # the reply repeats it
+        log.warning("%r unrecognised: %s", self.session.peer, "********" if secret else verb)
         self._bogus_count += 1
         if self._bogus_count >= BOGUS_LIMIT:
             log.warning("%r too many bogus commands", self.session.peer)

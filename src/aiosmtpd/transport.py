@@ -56,10 +56,10 @@ class ConnectionProtocol(asyncio.Protocol):
         transport: the transport, or None before and after the connection.
         session: the :class:`~aiosmtpd.session.Session`, or None before the connection.
         envelope: the :class:`~aiosmtpd.session.Envelope` of the transaction at hand.
-        connections: where to say that this connection is open, or None; set by a server.
     """
 
-    connections: ConnectionRegistry | None = None
+    # Where to say that this connection is open; a server sets it.
+    _registry: ConnectionRegistry | None = None
     transport: asyncio.Transport | None = None
     if TYPE_CHECKING:
         # Every hook and verb runs while there is a connection, so that they need not ask.
@@ -169,8 +169,8 @@ class ConnectionProtocol(asyncio.Protocol):
         """Begin a connection: make its session, start its task and its timer."""
         self.transport = transport  # type: ignore[assignment]
         self._time = self.loop.time
-        if self.connections is not None:
-            self.connections.add(self)
+        if self._registry is not None:
+            self._registry.add(self)
         self.session = self._create_session()
         self.session.peer = transport.get_extra_info("peername")
         self.envelope = self._create_envelope()
@@ -207,8 +207,8 @@ class ConnectionProtocol(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End the connection: nothing can be written, and a hook that runs is cancelled."""
         log.info("%r connection lost", self.session.peer)
-        if self.connections is not None:
-            self.connections.discard(self)
+        if self._registry is not None:
+            self._registry.discard(self)
         self._lost_transport, self.transport = self.transport, None
         in_body = self._connection.mode is Mode.BODY
         self._connection.receive_eof()

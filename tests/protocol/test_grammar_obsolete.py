@@ -56,6 +56,20 @@ OBSOLETE = [
     ('"a.b".c@d', "a.b.c@d"),
     (r'"\a".b@c', "a.b@c"),
     ('"!#".$%@c', "!#.$%@c"),
+    # Words that touch make one word
+    (r'a\ "b"@c', '"a b"@c'),
+    ('a"b"@c', "ab@c"),
+    ('"a"b@c', "ab@c"),
+    ('"a""b"@c', "ab@c"),
+    ('"a".b"c"@d', "a.bc@d"),
+    (r'a\b"c"@d', "abc@d"),
+    (
+        'very."(),:;<>[]".VERY."very@\\\\ "very.unusual@strange.example.com',
+        '"very.(),:;<>[].VERY.very@\\\\ very.unusual"@strange.example.com',
+    ),
+    # The colon of a tag that the address seems to have
+    ("a@[IPv6::1]", "a@[IPv6:::1]"),
+    ("a@ [ipv6::1](c)", "a@[ipv6:::1]"),
     # ... else one Quoted-string, without needless backslashes
     ('much."more unusual"@example.com', '"much.more unusual"@example.com'),
     (r'much."more\ unusual"@example.com', '"much.more unusual"@example.com'),
@@ -108,13 +122,7 @@ NOT_OBSOLETE = [
     "a@-b(c)",
     "a@b!(c)",
     "a@(c)@b",
-    # A word that another one touches
-    'very."(),:;<>[]".VERY."very@\\\\ "very.unusual@strange.example.com',
-    'a"b"@c',
-    '"a"b@c',
-    '"a""b"@c',
-    '"a".b"c"@d',
-    r'a\b"c"@d',
+    # A comment divides words
     "a(c)b@d",
     '"a"(c)b@d',
     "a@b(c)d",
@@ -140,9 +148,8 @@ NOT_OBSOLETE = [
     '"a"."b@c',
     'a@"b"',
     # Literals: still checked in full
-    "a@ [IPv6::1]",
-    "a@[IPv6::1]",
-    "a@[IPv6::1](c)",
+    "a@ [IPv6:1]",
+    "a@[IPv6::x](c)",
     "a@ [1.2.3.256]",
     "a@ [ 1.2.3.4]",
     "a@[1.2.3.4 ]",
@@ -258,7 +265,6 @@ def test_where_a_path_ends(text: str, expected: tuple[str, str]) -> None:
         "<a@b>(c)",
         "(c)<a@b>",
         r"a\ <b@c>",
-        r'a\ "b"@c',
         "<a b@c>",
         r"<a\ b c@d>",
         "<a@b c>",
@@ -384,7 +390,8 @@ def test_runs_give_nothing_back() -> None:
         runs = re.findall(r"[^()*+|}][*+]\+?", source)
         assert {run[1:] for run in runs} <= {"*+", "++"}
         assert ")*+" not in source
-        assert ")+" not in source
+        # The parts of a word may repeat: each begins as no other goes on.
+        assert ")+" not in source or pattern is obsolete._WORD
 
 
 @pytest.mark.parametrize("bracket", ["", "<"])

@@ -296,7 +296,7 @@ def test_protocols_that_keep_no_register_are_left_alone(run: Run) -> None:
         register = Connections(asyncio.get_running_loop())
         protocol = asyncio.Protocol()
         register.track(protocol)
-        assert not hasattr(protocol, "connections")
+        assert not hasattr(protocol, "_registry")
         register.close(60)
         register.close(60)
         await register.wait_closed()

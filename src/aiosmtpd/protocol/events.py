@@ -33,6 +33,11 @@ class Command(NamedTuple):
     argument: str | None
     size: int
 
+    def __repr__(self) -> str:
+        # The argument of AUTH holds a secret, and so may that of an AUTH with a space before it.
+        shown = "..." if self.argument and self.verb in ("AUTH", "") else self.argument
+        return f"Command(verb={self.verb!r}, argument={shown!r}, size={self.size!r})"
+
 
 class Body(NamedTuple):
     """A whole body, transparency undone (RFC 5321 section 4.5.2), its last CRLF included."""

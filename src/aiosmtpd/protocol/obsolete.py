@@ -8,9 +8,11 @@ The forms are these, in which spaces and comments may stand around every word, d
 
     obs-local-part = word *("." word)            ; RFC 5322 section 4.4
     obs-domain     = atom *("." atom)
-    word           = atom / quoted-string        ; section 3.2.5
+    word           = 1*(atom / quoted-string)    ; section 3.2.5 has one of them
     <string>      ::= <char> | <char> <string>   ; RFC 821 section 4.1.2, here for an atom
     <char>        ::= <c> | "\\" <x>
+
+and a literal ``[IPv6::1]`` that lacks the colon after its tag.
 
 One pass over the text does, without recursion: comments nest as deep as they like and cost no more
 than their length. Folding knows no line end and no tab here, for a command is one line of text.
@@ -35,9 +37,10 @@ _STRING = rf"(?:{_ATEXT}|{_QUOTED_PAIR}){_ATEXT}*+(?:{_QUOTED_PAIR}{_ATEXT}*+)*"
 
 # The tokens, each with the spaces before it. Spaces that no token follows are not consumed: these
 # end a path without brackets.
-_WORD = re.compile(rf" *+({_QUOTED_STRING}|{_STRING})")
+_WORD = re.compile(rf" *+((?:{_QUOTED_STRING}|{_STRING})+)")
 _LABEL = re.compile(rf" *+({_ATEXT}++)")
 _LITERAL = re.compile(r" *+(\[[!-Z^-~]*+\])")
+_SHORT_TAG = re.compile(r"(?<=\[)(IPv6:)(?=:[^:])", re.IGNORECASE | re.ASCII)
 _DOT = re.compile(r" *+(\.)")
 _AT = re.compile(r" *+(@)")
 _CLOSE = re.compile(r" *+(>)")
@@ -52,7 +55,7 @@ _COMMENT = re.compile(r" *+\(")
 _PARENTHESIS = re.compile(rf"{_CTEXT}*+(?:{_QUOTED_PAIR}{_CTEXT}*+)*[()]")
 
 _DOT_STRING = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*\Z")
-_ESCAPED = re.compile(r"\\(.)")
+_QUOTING = re.compile(r'\\(.)|"')
 _TO_ESCAPE = re.compile(r'(["\\])')
 
 
@@ -121,7 +124,7 @@ def modern_path(text: str) -> str:
     scanner = _Scanner(text, opening.end() if opening else 0)
     mailbox = _local_part(scanner.take_dotted(_WORD))
     if scanner.take(_AT):
-        mailbox += "@" + (scanner.take(_LITERAL) or ".".join(scanner.take_dotted(_LABEL)))
+        mailbox += "@" + (_literal(scanner) or ".".join(scanner.take_dotted(_LABEL)))
     if not opening:
         scanner.skip_comments()
     elif not scanner.take(_CLOSE):
@@ -129,11 +132,15 @@ def modern_path(text: str) -> str:
     return f"{opening[1] if opening else '<'}{mailbox}>{text[scanner.at :]}"
 
 
+def _literal(scanner: _Scanner) -> str | None:
+    """Return an address literal, with the colon of its tag where ``[IPv6::1]`` has left it out."""
+    literal = scanner.take(_LITERAL)
+    return literal and _SHORT_TAG.sub(r"\1:", literal)
+
+
 def _local_part(words: list[str]) -> str:
     """Return words as one local-part of the same content."""
-    content = ".".join(
-        _ESCAPED.sub(r"\1", word[1:-1] if word.startswith('"') else word) for word in words
-    )
+    content = ".".join(_QUOTING.sub(lambda pair: pair[1] or "", word) for word in words)
     if _DOT_STRING.match(content):
         return content
     return '"' + _TO_ESCAPE.sub(r"\\\1", content) + '"'

@@ -81,7 +81,9 @@ class AuthVerbs(Verbs):
 
     AuthLoginUsernameChallenge = "User Name\x00"
     AuthLoginPasswordChallenge = "Password\x00"
+    # How many replies had been sent when the last challenge was, and when the last AUTH had failed.
     _challenged = 0
+    _auth_failed = -2
 
     # -- which mechanisms there are ---------------------------------------------------------------
 
@@ -103,7 +105,7 @@ class AuthVerbs(Verbs):
         can_ask = (
             self._authenticator is not None
             or self._auth_callback is not None
-            or hasattr(self.event_handler, "handle_AUTH")
+            or self._find_hook("handle_AUTH") is not None
         )
         return sorted(
             name
@@ -116,20 +118,28 @@ class AuthVerbs(Verbs):
     @syntax("AUTH <mechanism>")
     async def smtp_AUTH(self, arg: str | None) -> None:
         """Authenticate the client (RFC 4954 section 4)."""
+        try:
+            await self._try_auth(arg.split() if arg else [])
+        finally:
+            if not self.session.authenticated:
+                self._auth_failed = self._replies_sent
+
+    async def _try_auth(self, args: list[str]) -> None:
         if await self.check_helo_needed("EHLO" if self._greeting_verb == "HELO" else "LHLO"):
             return
-        args = arg.split() if arg else []
         if (refused := self._auth_refusal(args)) is not None:
             await self.push(refused)
             return
         args[0] = args[0].upper()
-        if await self._ask_auth_hook(args):
-            return
         mechanism = self._auth_methods.get(args[0])
         if mechanism is None:
             await self.push(replies.AUTH_UNKNOWN)
-            return
-        await self._finish_auth(mechanism.method, args)
+        elif not await self._ask_auth_hook(args):
+            await self._finish_auth(mechanism.method, args)
+
+    def _may_be_secret(self, verb: str) -> bool:
+        """Tell whether an unknown verb may be a response that a client sends though AUTH has failed."""
+        return self._replies_sent - self._auth_failed < 2 and not hasattr(self, "smtp_" + verb)
 
     def _auth_refusal(self, args: list[str]) -> str | None:
         """Give the reply to an AUTH command that cannot be taken, or None."""
@@ -145,14 +155,15 @@ class AuthVerbs(Verbs):
 
     async def _ask_auth_hook(self, args: list[str]) -> bool:
         """Let ``handle_AUTH`` do it all, if there is one; tell whether there is."""
-        told = self._replies_sent
+        self._challenged = self._replies_sent
         status = await self._call_handler_hook("AUTH", args)
         if status is MISSING:
             return False
+        if status is None and self._replies_sent == self._challenged:
+            # A client that was challenged, or told nothing at all, would wait for ever.
+            status = replies.AUTHENTICATED if self.session.authenticated else replies.AUTH_FAILED
         if status is not None:
             await self.push(status)
-        elif self._replies_sent == told:
-            await self.push(replies.AUTH_FAILED)
         return True
 
     async def _finish_auth(self, method: AuthMechanismType, args: list[str]) -> None:

@@ -40,9 +40,15 @@ class TlsVerbs(Verbs):
             await self._report_tls_failure(error)
             raise ConnectionResetError("the TLS handshake failed") from error
         self._forget_client()
-        self._tls_handshake_okay = await self._ask_tls_hook()
+        self._tls_handshake_okay = False
+        try:
+            self._tls_handshake_okay = await self._ask_tls_hook()
+        except Exception as error:
+            # The client expects no reply now: what it is told is 554, as if the hook had refused.
+            log.exception("%r handle_STARTTLS failed", self.session.peer)
+            await self._report_tls_failure(error)
 
-    async def _report_tls_failure(self, error: OSError) -> None:
+    async def _report_tls_failure(self, error: Exception) -> None:
         """Tell ``handle_exception`` of a failed handshake; there is nobody to answer any more."""
         hook = self._find_hook("handle_exception")
         if hook is None:
