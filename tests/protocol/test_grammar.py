@@ -124,8 +124,6 @@ NO_MAILBOXES = [
     '"@b',
     '"a@b',
     'a"@b',
-    '"a"b@c',
-    'a"b"@c',
     '"a"b"@c',
     '"a\\"@c',
     '"a\tb"@c',

@@ -212,7 +212,7 @@ def test_wrong_handler_class(
 
 
 def test_parseargs_hands_on_what_a_handler_class_raises() -> None:
-    with pytest.raises(RuntimeError, match="no luck"):
+    with pytest.raises(RuntimeError, match=r"no\sluck"):
         parseargs(["-c", "trial_handlers.Broken"])
 
 

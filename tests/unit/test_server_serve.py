@@ -297,7 +297,7 @@ def test_a_factory_makes_the_protocols(run: Run) -> None:
             assert made == []
             assert (await converse(server, b"LHLO there"))[1].startswith(b"250 ")
             assert len(made) == 1
-            assert made[0].connections is server.connections
+            assert made[0]._registry is server.connections
 
     run(main())
 
