@@ -1,0 +1,164 @@
+"""Secrets stand in no log, at no level, whatever the client does, and in no ``repr``."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from aiosmtpd.protocol import AuthResponse, Command
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import Connect
+
+LOGIN, PASSWORD = b"anne-login", b"s3cret-passw0rd"
+PLAIN = base64.b64encode(b"\0" + LOGIN + b"\0" + PASSWORD).decode("ascii")
+PASS64 = base64.b64encode(PASSWORD).decode("ascii")
+SECRETS = [PLAIN, PASS64, PASSWORD.decode("ascii")]
+
+
+def assert_clean(caplog: pytest.LogCaptureFixture) -> None:
+    shown = caplog.text + "".join(repr(record.args) for record in caplog.records)
+    assert "192.0.2.1" in shown  # there is a log
+    for secret in SECRETS:
+        # Verbs are put in upper case, so that is a leak as well.
+        assert secret.lower() not in shown.lower()
+        assert secret.rstrip("=").lower() not in shown.lower()
+
+
+def accept(*arguments: Any) -> AuthResult:
+    return AuthResult(success=True, auth_data=arguments[-1])
+
+
+def refuse(*_: Any) -> AuthResult:
+    return AuthResult(success=False, handled=False)
+
+
+def fail(*_: Any) -> AuthResult:
+    raise LookupError("the directory is closed")
+
+
+CONVERSATIONS = [
+    [f"AUTH PLAIN {PLAIN}"],
+    [f"auth plain {PLAIN}"],
+    [f"Auth  Plain  {PLAIN}  "],
+    [f" AUTH PLAIN {PLAIN}"],
+    [f"AUTH\tPLAIN\t{PLAIN}"],
+    [f"AUTH PLAIN\t{PLAIN}"],
+    [f"AUTH PLAIN {PLAIN} extra"],
+    [f"AUTH PLAIN extra {PLAIN}"],
+    [f"AUTH PLAIN {PLAIN}é"],
+    [f"AUTH PLAIN ={PLAIN}"],
+    [f"AUTH LOGIN bmFtZQ== {PASS64}"],
+    [f"AUTH FOO {PLAIN}"],
+    [f"AUTH {PLAIN}"],
+    [f"AUTH {PLAIN} PLAIN"],
+    [f"AUTH PLAIN {PLAIN}", f"AUTH PLAIN {PLAIN}"],
+    ["AUTH PLAIN", PLAIN],
+    ["AUTH PLAIN", f"{PLAIN} extra"],
+    ["AUTH PLAIN", f"!{PLAIN}"],
+    ["AUTH PLAIN", f"{PLAIN}é"],
+    ["AUTH LOGIN", "bmFtZQ==", PASS64],
+    ["AUTH LOGIN", "bmFtZQ==", PASSWORD.decode("ascii")],
+    ["AUTH FOO", PLAIN],
+    ["AUTH FOO", "bmFtZQ==", PASS64],
+    ["MAIL FROM:<a@example.com>", f"AUTH PLAIN {PLAIN}", "AUTH PLAIN", PLAIN],
+]
+
+
+@pytest.mark.parametrize("lines", CONVERSATIONS, ids=[" / ".join(c)[:40] for c in CONVERSATIONS])
+@pytest.mark.parametrize(
+    ("greeting", "authenticator", "require_tls"),
+    [
+        ("EHLO client.example", accept, False),
+        ("EHLO client.example", refuse, False),
+        ("EHLO client.example", fail, False),
+        ("EHLO client.example", None, False),
+        ("EHLO client.example", accept, True),
+        ("HELO client.example", accept, False),
+        ("NOOP", accept, False),
+    ],
+)
+def test_no_secret_in_a_log(
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    lines: list[str],
+    greeting: str,
+    authenticator: Any,
+    require_tls: bool,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    wire = connect(authenticator=authenticator, auth_require_tls=require_tls)
+    wire.loop.set_debug(True)
+    wire.say(greeting)
+    for line in lines:
+        wire.say(line)
+    wire.say("NOOP", "QUIT")
+    assert_clean(caplog)
+
+
+def test_no_secret_in_the_log_of_a_pipelined_exchange(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    wire = connect()
+    # Refused for want of TLS, but the client has sent it all.
+    told = wire.say("EHLO client.example", "AUTH LOGIN", "bmFtZQ==", PASS64, "QUIT")
+    assert [line[:3] for line in told[-4:]] == ["538", "500", "500", "221"]
+    assert_clean(caplog)
+
+
+def test_the_log_tells_commands_again_after_a_while(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    wire = connect()
+    wire.ehlo()
+    wire.say("AUTH PLAIN", "ONE", "TWO", "THREE x", "NOOP four")
+    assert "ONE" not in caplog.text
+    assert "TWO" not in caplog.text
+    assert "unrecognised: THREE" in caplog.text
+    assert "NOOP four" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "secretive",
+    [
+        LoginPassword(LOGIN, PASSWORD),
+        AuthResult(success=True, auth_data=LoginPassword(LOGIN, PASSWORD)),
+        AuthResult(success=True, auth_data=PASSWORD),
+        AuthResponse(PLAIN.encode("ascii")),
+        Command("AUTH", f"PLAIN {PLAIN}", 0),
+        Command("", f"AUTH PLAIN {PLAIN}", 0),
+    ],
+)
+def test_no_secret_in_a_repr(secretive: Any) -> None:
+    for shown in (repr(secretive), str(secretive), f"{secretive}", f"{[secretive]}"):
+        for secret in SECRETS:
+            assert secret not in shown
+
+
+def test_a_repr_shows_what_is_no_secret() -> None:
+    assert "anne-login" in repr(LoginPassword(LOGIN, PASSWORD))
+    assert "success=True" in repr(AuthResult(success=True))
+    assert repr(Command("NOOP", "x", 6)) == "Command(verb='NOOP', argument='x', size=6)"
+    assert repr(Command("AUTH", None, 4)) == "Command(verb='AUTH', argument=None, size=4)"
+
+
+def test_a_response_is_logged_only_for_those_who_ask(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Handler:
+        async def auth_OPEN(self, server: SMTP, args: list[str]) -> AuthResult:
+            await server.challenge_auth("?", log_client_response=True)
+            return AuthResult(success=False)
+
+    wire = connect(Handler(), auth_require_tls=False)
+    wire.ehlo()
+    wire.say("AUTH OPEN")
+    with pytest.warns(UserWarning, match="logged"):
+        wire.say("AUTH OPEN", PLAIN)
+    assert PLAIN in caplog.text
