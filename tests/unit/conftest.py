@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from aiosmtpd.smtp import SMTP
+from aiosmtpd.testing import MemoryTransport
 
 # More turns of the loop than anything needs that waits for nothing from outside.
 TURNS = 25
@@ -42,73 +43,6 @@ async def _turn(times: int) -> None:
         await asyncio.sleep(0)
 
 
-class FakeTransport(asyncio.Transport):
-    """Keeps what is written, and what it was asked for.
-
-    Attributes:
-        written: the octets that were written and not yet looked at.
-        writes: the octets of each write.
-        unsent: how many octets the transport says are waiting to be sent.
-        reading: whether the protocol wants to be given octets.
-        aborted: whether the connection was dropped without ceremony.
-    """
-
-    def __init__(self, loop: ManualLoop, extra: dict[str, Any]) -> None:
-        super().__init__(extra)
-        self._loop = loop
-        self._protocol: asyncio.BaseProtocol | None = None
-        self.written = bytearray()
-        self.writes: list[bytes] = []
-        self.unsent = 0
-        self.reading = True
-        self.closing = False
-        self.aborted = False
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol = protocol
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        assert self._protocol is not None
-        return self._protocol
-
-    def write(self, data: Any) -> None:
-        assert data, "an empty write is a call for nothing"
-        assert not self.closing, f"written after the end: {data!r}"
-        self.written += data
-        self.writes.append(bytes(data))
-
-    def pause_reading(self) -> None:
-        assert self.reading
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        assert not self.reading
-        self.reading = True
-
-    def get_write_buffer_size(self) -> int:
-        return self.unsent
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def close(self) -> None:
-        if not self.unsent:
-            self.lose(None)
-        self.closing = True
-
-    def abort(self) -> None:
-        self.aborted = True
-        self.unsent = 0
-        self.lose(None)
-
-    def lose(self, error: Exception | None) -> None:
-        """Have the connection end."""
-        if self._protocol is not None:
-            protocol, self._protocol = self._protocol, None
-            self.closing = True
-            self._loop.call_soon(protocol.connection_lost, error)
-
-
 class Wire:
     """The client's end of a connection.
 
@@ -121,11 +55,14 @@ class Wire:
     def __init__(self, loop: ManualLoop, server: SMTP, extra: dict[str, Any]) -> None:
         self.loop = loop
         self.server = server
-        self.transport = FakeTransport(loop, extra)
-        self.transport.set_protocol(server)
-        loop.call_soon(server.connection_made, self.transport)
-        self.settle()
+        self.transport = MemoryTransport(server, extra=extra, loop=loop)
+        self._heard = 0
+        self._do(self.transport.connect)
         self.greeting = self.heard()
+
+    def _do(self, action: Callable[..., object], *arguments: Any) -> None:
+        self.loop.call_soon(action, *arguments)
+        self.settle()
 
     def settle(self) -> None:
         """Let everything happen that can."""
@@ -133,18 +70,16 @@ class Wire:
 
     def heard(self) -> list[str]:
         """Give the lines that the server wrote since the last time."""
-        octets = bytes(self.transport.written)
-        self.transport.written.clear()
+        octets = self.transport.received[self._heard :]
+        self._heard += len(octets)
         if not octets:
             return []
         assert octets.endswith(b"\r\n")
         return octets.decode("utf-8").removesuffix("\r\n").split("\r\n")
 
     def send(self, octets: bytes) -> None:
-        """Send octets, unless the server does not read; let everything happen that can."""
-        assert self.transport.reading
-        self.loop.call_soon(self.server.data_received, octets)
-        self.settle()
+        """Send octets; let everything happen that can."""
+        self._do(self.transport.feed, octets)
 
     def say(self, *lines: str | bytes) -> list[str]:
         """Send lines in one go; give the lines that come back."""
@@ -181,22 +116,20 @@ class Wire:
 
     def half_close(self) -> None:
         """End what the client sends."""
-        self.loop.call_soon(self._half_close)
-        self.settle()
-
-    def _half_close(self) -> None:
-        if not self.server.eof_received():
-            self.transport.close()
+        self._do(self.transport.feed_eof)
 
     def vanish(self, error: Exception | None = None) -> None:
         """Break the connection."""
-        self.transport.lose(error)
-        self.settle()
+        self._do(self.transport.lose, error)
+
+    def release(self, size: int | None = None) -> None:
+        """Read so many octets of what ``transport.hold()`` held back, or all of them from now on."""
+        self._do(self.transport.release, size)
 
     @property
     def open(self) -> bool:
         """Whether the connection is open on the server's side."""
-        return not self.transport.closing
+        return not self.transport.is_closing()
 
     @property
     def over(self) -> bool:

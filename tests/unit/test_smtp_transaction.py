@@ -665,7 +665,7 @@ def test_a_pipelined_transaction(connect: Connect) -> None:
 def test_replies_to_a_group_leave_together(connect: Connect) -> None:
     wire = greeted(connect)
     wire.say("MAIL FROM:<a@example.com>", "RCPT TO:<b@example.com>", "RCPT TO:<c@example.com>")
-    assert wire.transport.writes[-1] == b"250 OK\r\n" * 3
+    assert wire.transport.record[-1] == ("S", b"250 OK\r\n" * 3)
 
 
 def test_a_client_that_pipelines_for_ever_is_answered_all_the_same(connect: Connect) -> None:
