@@ -26,7 +26,7 @@ from ..auth import (
 )
 from ..protocol import AuthResponse, phase_of, refusal
 from ..protocol import reply as replies
-from .base import MISSING, Verbs, _Missing, syntax
+from .base import MISSING, Verbs, _Missing, syntax, warn_deprecated
 
 __all__ = ["AuthMechanismType", "AuthVerbs", "auth_mechanism"]
 
@@ -207,17 +207,17 @@ class AuthVerbs(Verbs):
             The response, base64 undone; or ``MISSING`` if the client gave up with ``*`` or sent no
             base64, which it then has been told.
         """
-        if log_client_response:
-            warnings.warn("the client's AUTH responses are logged, secrets and all", stacklevel=2)
         if isinstance(challenge, str):
             challenge = challenge.encode("utf-8")
         if encode_to_b64:
             challenge = base64.b64encode(challenge)
-        return await self._auth_interact("334 " + challenge.decode("ascii"), log_client_response)
+        return await self._exchange("334 " + challenge.decode("ascii"), log_client_response)
 
-    async def _auth_interact(
-        self, server_message: str, log_client_response: bool = False
-    ) -> _Missing | bytes:
+    async def _auth_interact(self, server_message: str) -> _Missing | bytes:
+        warn_deprecated("challenge_auth()", "_auth_interact()")
+        return await self._exchange(server_message, False)
+
+    async def _exchange(self, server_message: str, log_client_response: bool) -> _Missing | bytes:
         self._connection.expect_auth_response()
         await self.push(server_message)
         self._challenged = self._replies_sent
@@ -225,6 +225,7 @@ class AuthVerbs(Verbs):
         if not isinstance(event, AuthResponse):
             raise ConnectionResetError("the connection ended inside AUTH")
         if log_client_response:
+            warnings.warn("the client's AUTH responses are logged, secrets and all", stacklevel=3)
             log.warning("%r AUTH response: %r", self.session.peer, event.line)
         line = event.line.strip()
         if line == b"*":
