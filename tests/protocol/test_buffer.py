@@ -6,7 +6,7 @@ import contextlib
 from typing import Any, SupportsIndex
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiosmtpd.protocol import BodyError, CommandTooLong, Connection
@@ -20,13 +20,15 @@ OCTETS = st.lists(st.sampled_from([b"a", b"\r", b"\n", b".", b"\r\n.", b"bc"]), 
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("feed"), OCTETS),
-        st.tuples(st.just("take"), st.integers(0, 12)),
-        st.tuples(st.just("drop"), st.integers(0, 12)),
+        st.tuples(st.just("feed"), OCTETS),
+        st.tuples(st.just("take"), st.integers(0, 6)),
+        st.tuples(st.just("drop"), st.integers(0, 6)),
         st.tuples(st.just("peek"), st.integers(0, 12)),
         st.tuples(st.sampled_from(["take_line", "drop_line", "clear"])),
         st.tuples(st.just("find"), st.sampled_from([b".", b"\r\n."]), st.integers(0, 6)),
-        st.tuples(st.just("matching_tail"), st.sampled_from([b"\r\n.\r\n", b"ab", b"\n"])),
+        st.tuples(st.just("matching_tail"), st.sampled_from([b"\r\n.\r\n", b"bcbc", b"\n"])),
     ),
+    min_size=3,
     max_size=30,
 )
 
@@ -69,6 +71,7 @@ class Model:
         return max(length for length in lengths if self.octets.endswith(pattern[:length]))
 
 
+@settings(max_examples=300, deadline=None)
 @given(STEPS)
 def test_does_what_the_model_does(steps: list[tuple[Any, ...]]) -> None:
     buffer, model = ReceiveBuffer(), Model()
@@ -78,6 +81,27 @@ def test_does_what_the_model_does(steps: list[tuple[Any, ...]]) -> None:
         assert buffer.data[buffer.start :] == model.octets
         # That ``data`` is empty when all was taken is what its readers go by.
         assert bool(buffer.data) == bool(model.octets)
+
+
+def test_finds_at_a_distance_from_what_is_next() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"abcabca")
+    assert buffer.take(2) == b"ab"
+    assert buffer.find(b"c") == 0
+    assert buffer.find(b"c", 1) == 3
+    assert buffer.find(b"b") == 2
+    assert buffer.find(b"b", 3) == -1
+    assert buffer.peek(3) == b"cab"
+
+
+def test_the_tail_of_a_pattern_is_never_all_of_it() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"xabab")
+    assert buffer.matching_tail(b"abab") == 2
+    assert buffer.matching_tail(b"ababc") == 4
+    assert buffer.matching_tail(b"b") == 0
+    buffer.drop(3)
+    assert buffer.matching_tail(b"ababc") == 2
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])

@@ -329,16 +329,21 @@ def test_the_last_reply_leaves_at_once(first: list[str], last: str) -> None:
 def test_no_more_is_held_back_than_a_limit() -> None:
     """A client that pipelines without end and reads nothing is not answered from memory."""
     connection = Connection()
-    connection.receive_data(b"NOOP\r\n" * 1000)
-    reply = "250 " + "x" * 994
+    connection.receive_data(b"NOOP\r\n" * 100)
+    reply = "250 " + "x" * 1018  # 1,024 octets with its CRLF, of which 16 are 16,384
     given = []
     while connection.next_event():
-        octets = connection.send(reply)
-        held = sum(map(len, connection.held))
-        assert held < 16384 + 1000
-        given.append(octets)
-    assert b"".join(given) == f"{reply}\r\n".encode() * 1000
-    assert len([octets for octets in given if octets]) == 1000 // 18 + 1
+        given.append(connection.send(reply))
+        assert sum(map(len, connection.held)) <= 16384
+    assert b"".join(given) == f"{reply}\r\n".encode() * 100
+    assert [len(octets) // 1024 for octets in given if octets] == [17, 17, 17, 17, 17, 15]
+
+
+def test_a_reply_over_the_limit_is_held_back_once() -> None:
+    connection = Connection()
+    connection.receive_data(b"NOOP\r\n" * 100)
+    for length, octets in ((16379, 0), (1, 0), (1, 16387)):
+        assert len(connection.send("x" * length)) == octets
 
 
 @pytest.mark.parametrize(
