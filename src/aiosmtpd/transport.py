@@ -29,6 +29,8 @@ log = logging.getLogger("mail.log")
 
 # Octets that may wait for a busy handler before the transport is told to stop reading.
 _HIGH_WATER = 65536
+# Octets of replies after which a client that pipelines lets others have their turn of the loop.
+_TURN = 16384
 _TLS_DETAILS = ("peercert", "cipher", "compression", "sslcontext", "ssl_object")
 
 
@@ -312,6 +314,8 @@ class ConnectionProtocol(asyncio.Protocol):
             self.transport.write(octets)
             if self._write_waiter is not None:
                 await self._drain()
+            elif len(octets) >= _TURN:
+                await asyncio.sleep(0)
         elif not self._flush_scheduled:
             # Should the next command's hook take its time, what is held back leaves meanwhile.
             self._flush_scheduled = True

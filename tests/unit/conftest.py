@@ -66,7 +66,9 @@ class Wire:
 
     def settle(self) -> None:
         """Let everything happen that can."""
-        self.loop.settle()
+        before = None
+        while before != (before := len(self.transport.record)):
+            self.loop.settle()
 
     def heard(self) -> list[str]:
         """Give the lines that the server wrote since the last time."""
@@ -109,9 +111,10 @@ class Wire:
     def wait(self, seconds: float) -> None:
         """Let time go by, as the clock of the loop has it."""
         until = self.loop.now + seconds
+        step = max(0.5, seconds / 300)
         while self.loop.now < until:
             # In steps, because a timer that fires may set another one.
-            self.loop.now = min(until, self.loop.now + 0.5)
+            self.loop.now = min(until, self.loop.now + step)
             self.settle()
 
     def half_close(self) -> None:
