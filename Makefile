@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	2>/dev/null && break; done)
 endif
 
-.PHONY: help run test lint format docs compat check clean python
+.PHONY: help run test lint format docs bench compat check clean python
 
 help:
 	@echo 'make run     start a server on localhost:8025 that prints the mail it gets'
@@ -19,6 +19,7 @@ help:
 	@echo 'make lint    check style and types'
 	@echo 'make format  put the code into its style'
 	@echo 'make docs    build the documentation into docs/_build/html'
+	@echo 'make bench   compare with 1.4.6 and other servers (ARGS=--quick: half a minute)'
 	@echo 'make compat  run the tests of aiosmtpd 1.4.6 against this tree'
 	@echo 'make check   all checks'
 	@echo 'make clean   remove what the other targets made'
@@ -37,7 +38,7 @@ test: $(VENV)/.test
 lint: $(VENV)/.test $(VENV)/.lint
 	$(RUN_IN_VENV) ruff check .
 	$(RUN_IN_VENV) ruff format --check .
-	$(RUN_IN_VENV) mypy src tests
+	$(RUN_IN_VENV) mypy src tests bench
 	$(VENV)/bin/python tests/test_architecture.py
 
 format: $(VENV)/.lint
@@ -46,6 +47,9 @@ format: $(VENV)/.lint
 
 docs: $(VENV)/.docs
 	$(RUN_IN_VENV) sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/.bench
+	$(RUN_IN_VENV) bench $(ARGS)
 
 compat: $(VENV)/.compat
 	$(VENV)/bin/python tests/compat/run.py
