@@ -31,6 +31,7 @@ _T = TypeVar("_T")
 
 _REPLY_LINE = re.compile(r"([2-5][0-9]{2})(?:([- ])([^\r\n]*))?")  # RFC 5321 section 4.2
 _GREETING = re.compile(rb"(HELO|EHLO|LHLO)\b", re.IGNORECASE)
+_LEAVING = 421  # after which a server closes (RFC 5321 section 3.8)
 _LINES_SHOWN = 30  # of each piece that one side said, in the transcript of an error
 
 
@@ -281,12 +282,13 @@ class Conversation:
             reply = await self.send(" ".join([f"RCPT TO:<{address}>", *options]))
             recipients[address] = reply
             accepted += reply.code < 300
+            if reply.code == _LEAVING:
+                return Outcome(mail, recipients)
         data = await self.send("DATA") if accepted else None
         if data is None or data.code != 354:
-            outcome = Outcome(mail, recipients, data)
-            if outcome.code != 421:  # after which the server closes
+            if data is None or data.code != _LEAVING:
                 await self.send("RSET")
-            return outcome
+            return Outcome(mail, recipients, data)
         self.feed(_as_data(content))
         expected = accepted if isinstance(self.protocol, LMTP) else 1
         return Outcome(mail, recipients, data, tuple(await self.replies(expected)))

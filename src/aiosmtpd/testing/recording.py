@@ -46,9 +46,14 @@ class RecordingHandler:
 
     @property
     def messages(self) -> list[EmailMessage]:
-        """What was received, parsed with the default policy of :mod:`email`."""
+        """What was received, parsed with the default policy of :mod:`email`.
+
+        Lines end as they do in Python, so that ``get_content()`` gives what ``set_content()`` was given.
+        """
         return [
-            message_from_bytes(_content(envelope), policy=policy.default)
+            message_from_bytes(
+                (envelope.original_content or b"").replace(b"\r\n", b"\n"), policy=policy.default
+            )
             for envelope in self.envelopes
         ]
 
@@ -80,10 +85,3 @@ class RecordingHandler:
         with self._arrival:
             self.envelopes.clear()
             self.sessions.clear()
-
-
-def _content(envelope: Envelope) -> bytes:
-    content = envelope.original_content
-    if content is None and isinstance(envelope.content, bytes):
-        content = envelope.content
-    return content or b""
