@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import smtplib
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
 from aiosmtpd.session import Envelope, Session
-from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, auth_mechanism
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, TLSSetupException, auth_mechanism
 from aiosmtpd.testing import RecordingHandler, converse
 
 
@@ -104,6 +105,29 @@ def test_the_hook_of_version_1_0_judges_the_handshake(
         client.starttls(context=client_context)
         client.ehlo()
         assert client.mail("a@b")[0] == (250 if accepts else 554)
+
+
+def test_a_handshake_that_fails_is_told_to_the_handler(server_context: ssl.SSLContext) -> None:
+    told = threading.Event()
+    errors: list[Exception] = []
+
+    class Notes:
+        async def handle_exception(self, error: Exception) -> str:
+            errors.append(error)
+            told.set()
+            return "451 nobody reads this"
+
+    with (
+        Controller(Notes(), "localhost", 0, tls_context=server_context) as controller,
+        socket.create_connection(("localhost", controller.port)) as sock,
+        sock.makefile("rb") as file,
+    ):
+        sock.sendall(b"STARTTLS\r\n")
+        assert file.readline().startswith(b"220 ")
+        assert file.readline().startswith(b"220 ")
+        sock.sendall(b"this is no handshake\r\n")
+        assert told.wait(10)
+    assert [type(error) for error in errors] == [TLSSetupException]
 
 
 # -- AUTH -----------------------------------------------------------------------------------------
