@@ -225,7 +225,8 @@ class AuthVerbs(Verbs):
         if not isinstance(event, AuthResponse):
             raise ConnectionResetError("the connection ended inside AUTH")
         if log_client_response:
-            warnings.warn("the client's AUTH responses are logged, secrets and all", stacklevel=3)
+            warnings.warn("AUTH interaction logging is enabled!", stacklevel=3)
+            warnings.warn("Sensitive information might be leaked!", stacklevel=3)
             log.warning("%r AUTH response: %r", self.session.peer, event.line)
         line = event.line.strip()
         if line == b"*":
