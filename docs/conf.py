@@ -49,6 +49,15 @@ def _escape_stars(
     lines[:] = [line.replace(":param **", r":param \*\*") for line in lines]
 
 
+def _keep_colon(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Keep napoleon from taking what stands before a colon for the type of an attribute."""
+    if what in ("attribute", "data", "property"):
+        lines.insert(0, "")
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", _keep_colon, priority=400)
     app.connect("autodoc-process-docstring", _escape_stars, priority=600)
     app.connect("autodoc-skip-member", _skip_tuple_fields)

@@ -11,7 +11,7 @@ import contextlib
 import sys
 
 from aiosmtpd.handlers import Debugging
-from aiosmtpd.proxy_protocol import ProxyData
+from aiosmtpd.proxy_protocol import V2_CMD, ProxyData
 from aiosmtpd.server import serve
 from aiosmtpd.session import Envelope, Session
 from aiosmtpd.smtp import SMTP
@@ -27,7 +27,8 @@ class BehindProxy(Debugging):
     ) -> bool:
         if session.peer[0] not in self._proxies:
             return False
-        if proxy_data.src_port is not None:  # a health check of the proxy has no client
+        # A health check of the proxy has no client; what addresses it gives mean nothing.
+        if proxy_data.command != V2_CMD.LOCAL and proxy_data.src_port is not None:
             session.peer = (str(proxy_data.src_addr), proxy_data.src_port)
         return True
 

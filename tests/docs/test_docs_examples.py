@@ -19,6 +19,7 @@ import pytest
 import trustme
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.proxy_protocol import V2_SIGNATURE
 from aiosmtpd.session import Envelope, Session
 from aiosmtpd.smtp import SMTP
 
@@ -239,6 +240,20 @@ def test_proxy_protocol(start: Start) -> None:
     output, errors = program.stop()
     assert "X-Peer: ('192.0.2.1', 4321)" in output
     assert errors == ""
+
+
+def test_proxy_protocol_knows_a_health_check(start: Start) -> None:
+    addresses = bytes([192, 0, 2, 1, 192, 0, 2, 2, 16, 225, 0, 25])
+    program = start("proxy_protocol.py", "127.0.0.1", 0)
+    with socket.create_connection(("127.0.0.1", program.port)) as sock:
+        sock.sendall(V2_SIGNATURE + b"\x20\x11\x00\x0c" + addresses)
+        client = smtplib.SMTP()
+        client.sock = sock
+        assert client.getreply()[0] == 220
+        client.sendmail("anne@example.com", ["bart@example.com"], MESSAGE)
+        client.quit()
+    output, _ = program.stop()
+    assert "X-Peer: ('127.0.0.1', " in output
 
 
 def test_proxy_protocol_turns_others_away(start: Start) -> None:
