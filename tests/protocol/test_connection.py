@@ -29,6 +29,7 @@ from aiosmtpd.protocol import (
     ConnectionClosed,
     Event,
     Mode,
+    NonAsciiCommand,
     ProxyHeader,
 )
 
@@ -110,6 +111,15 @@ def test_bodies_and_commands_in_one_stream(read: Read) -> None:
         (AuthResponse, b"*"),
         (Command, "QUIT", None, 4),
     ]
+
+
+def test_what_an_engine_expects_unless_told() -> None:
+    connection = Connection()
+    assert connection.mode is Mode.COMMAND
+    connection.receive_data(b"NOOP \xc3\xa9\r\n")
+    with pytest.raises(NonAsciiCommand):
+        connection.next_event()
+    assert not connection.eof
 
 
 # -- the PROXY header -----------------------------------------------------------------------------
@@ -536,14 +546,18 @@ def test_memory_is_bounded_in_a_body_without_end(line: bytes, stream: bool) -> N
     assert most <= 20000 * 9 // 8 + PIECE + 200
 
 
-def test_what_was_collected_is_dropped_with_the_fault() -> None:
+@pytest.mark.parametrize("fault", [b"x" * 1002, b"x\r\n" * 1000])
+def test_what_was_collected_is_dropped_with_the_fault(fault: bytes) -> None:
+    """Nothing is kept of a body that is refused, however long its rest may take to come."""
     connection = Connection()
-    connection.expect_body(size_limit=100000)
-    for _ in range(24):
-        connection.receive_data(b"x" * 998 + b"\r\n" + b"x" * 2998 + b"\r\n")
+    connection.expect_body(size_limit=50000)
+    for _ in range(49):
+        connection.receive_data(b"x" * 998 + b"\r\n")
         assert connection.next_event() is None
-    # The first long line is a fault: nothing of 96,000 octets is kept for a body that is refused.
-    assert octets_kept(connection) <= EMPTY + PIECE
+    assert octets_kept(connection) >= 49000
+    connection.receive_data(fault)
+    assert connection.next_event() is None
+    assert octets_kept(connection) <= EMPTY + 100
 
 
 @pytest.mark.parametrize("stream", [False, True])

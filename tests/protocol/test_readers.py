@@ -19,10 +19,17 @@ from aiosmtpd.protocol import (
     Command,
     CommandTooLong,
     Connection,
+    Mode,
     NonAsciiCommand,
 )
 from aiosmtpd.protocol.buffer import ReceiveBuffer
-from aiosmtpd.protocol.readers import AuthResponseReader, CommandReader
+from aiosmtpd.protocol.readers import (
+    AuthResponseReader,
+    BodyReader,
+    CommandReader,
+    ProxyReader,
+    Reader,
+)
 
 Read = Callable[..., list[tuple[Any, ...]]]
 
@@ -149,6 +156,37 @@ def test_the_limit_of_the_engine_fits_the_longest_auth_command() -> None:
             else:
                 with pytest.raises(CommandTooLong):
                     connection.next_event()
+
+
+# -- readers by themselves ------------------------------------------------------------------------
+
+
+def test_a_reader_of_commands_is_never_done() -> None:
+    reader, buffer = CommandReader(40, utf8=False), ReceiveBuffer()
+    assert not reader.done
+    buffer.feed(b"NOOP\r\n")
+    assert reader.read(buffer) == Command("NOOP", None, 4)
+    assert not reader.done
+    assert reader.read(buffer) is None
+
+
+@pytest.mark.parametrize(
+    ("reader", "octets"),
+    [
+        (AuthResponseReader(40), b"*\r\n"),
+        (BodyReader(size_limit=None, line_limit=99, stream=False), b"a\r\n.\r\n"),
+        (BodyReader(size_limit=None, line_limit=99, stream=True), b".\r\n"),
+        (ProxyReader(), b"PROXY UNKNOWN\r\n"),
+    ],
+)
+def test_the_others_are_done_with_their_last_event(reader: Reader, octets: bytes) -> None:
+    buffer = ReceiveBuffer()
+    for at in range(len(octets)):
+        assert not reader.done
+        assert reader.read(buffer) is None or reader.mode is Mode.BODY
+        buffer.feed(octets[at : at + 1])
+    assert reader.read(buffer) is not None
+    assert reader.done
 
 
 # -- AUTH responses -------------------------------------------------------------------------------

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 __all__ = ["ReceiveBuffer"]
 
+# So few octets are moved, lest a large piece of a body is kept for the line end that closes it.
+_FEW = 8
+
 
 class ReceiveBuffer:
     """Octets in the order they came, with searches that never look at the same octet twice.
@@ -67,8 +70,12 @@ class ReceiveBuffer:
     def drop(self, count: int) -> None:
         """Forget the next ``count`` octets."""
         end = self.start + count
-        if end >= len(self.data):
+        left = len(self.data) - end
+        if left <= 0:
             self.clear()
+        elif left < _FEW:
+            self.data = self.data[end:]
+            self.start = self._searched = 0
         else:
             self.start = self._searched = end
 

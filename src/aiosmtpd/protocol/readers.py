@@ -202,12 +202,9 @@ class BodyReader:
 
     def read(self, buffer: ReceiveBuffer) -> Body | BodyChunk | BodyEnd | None:
         """Give the body, or its next part, or its end."""
-        data = b""
-        if not self._ended:
-            if self._at_start and not self._pass_start(buffer):
-                return None
-            if not self._ended:
-                data = self._next_slice(buffer)
+        if self._at_start and not self._pass_start(buffer):
+            return None
+        data = b"" if self._ended else self._next_slice(buffer)
         if data and self._fault is None:
             self._judge(data)
         return self._hand_on(data) if self._stream else self._collect(data)
