@@ -31,6 +31,8 @@ log = logging.getLogger("mail.log")
 _HIGH_WATER = 65536
 # Octets of replies after which a client that pipelines lets others have their turn of the loop.
 _TURN = 16384
+# How many turns of the loop it takes, at most, until a transport that was aborted is closed.
+_TURNS_TO_CLOSE = 10
 _TLS_DETAILS = ("peercert", "cipher", "compression", "sslcontext", "ssl_object")
 
 
@@ -219,7 +221,8 @@ class ConnectionProtocol(asyncio.Protocol):
             self._wake_reader()
             self._wake(self._write_waiter)
         elif task is not None and not in_body:
-            task.cancel()
+            if not self._handshaking:  # which learns of it by itself
+                task.cancel()
         else:
             # A hook that reads a body learns of it there, to drop what it has of it. Until then the
             # timer goes on, for the limit on handlers.
@@ -446,21 +449,34 @@ class ConnectionProtocol(asyncio.Protocol):
         self._handshaking = True
         try:
             transport = await self.loop.start_tls(
-                plain, self, context, server_side=True, ssl_handshake_timeout=handshake_timeout
+                plain,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=handshake_timeout or None,
             )
             if transport is None:
                 raise ConnectionResetError("the connection was lost in the TLS handshake")
         except BaseException as error:
-            # asyncio tells a protocol nothing of a connection that dies in the handshake.
-            if self.transport is not None:
-                self.connection_lost(error if isinstance(error, Exception) else None)
             plain.abort()
+            await self._lose_handshake(error)
             raise
         finally:
             self._handshaking = False
         self.transport = transport
         self._reading_paused = False
         self._learn_tls()
+
+    async def _lose_handshake(self, error: BaseException) -> None:
+        """See that ``connection_lost`` is called, once, after a handshake that failed.
+
+        The event loop does it some turns later, or not at all: it depends on how the handshake ended.
+        """
+        for _ in range(_TURNS_TO_CLOSE):
+            await asyncio.sleep(0)
+            if self.transport is None:
+                return
+        self.connection_lost(error if isinstance(error, Exception) else None)
 
     def _learn_tls(self) -> None:
         transport = self._tls_protocol

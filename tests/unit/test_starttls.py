@@ -1,0 +1,628 @@
+"""STARTTLS (RFC 3207) and implicit TLS, over sockets, under asyncio and under uvloop.
+
+What needs no TLS to be seen is tested in memory first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+import trustme
+
+from aiosmtpd.lmtp import LMTP
+from aiosmtpd.smtp import SMTP, AuthResult, TLSSetupException
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import Connect
+
+_T = TypeVar("_T")
+Run = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+
+READY = ["220 Ready to start TLS"]
+REQUIRED = ["530 Must issue a STARTTLS command first"]
+REFUSED = ["554 Command refused due to lack of security"]
+ACTIVE = ["503 5.5.1 Error: TLS already active"]
+LIMIT = 20.0  # seconds, for a test that hangs
+
+
+# -- the two ends ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("mx.example").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="module")
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Run an async test in an event loop of each kind."""
+    factory = asyncio.new_event_loop
+    if request.param == "uvloop":
+        factory = pytest.importorskip("uvloop").new_event_loop
+
+    def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def limited() -> None:
+            faults: list[dict[str, Any]] = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, told: faults.append(told))
+            async with asyncio.timeout(LIMIT):
+                await test()
+            assert not faults
+
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(limited())
+
+    return run
+
+
+class Client:
+    """A client that talks line by line."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def heard(self) -> list[str]:
+        """Give the lines of the next reply; none if the server has closed."""
+        lines: list[str] = []
+        while not lines or lines[-1][3:4] == "-":
+            line = await self.reader.readline()
+            if not line:
+                break
+            lines.append(line.decode().rstrip("\r\n"))
+        return lines
+
+    async def say(self, line: str) -> list[str]:
+        self.writer.write(line.encode() + b"\r\n")
+        return await self.heard()
+
+    async def secure(self, context: ssl.SSLContext) -> None:
+        """Put TLS on the connection, after 220."""
+        await self.writer.start_tls(context, server_hostname="mx.example")
+
+    async def starttls(self, context: ssl.SSLContext) -> None:
+        assert await self.say("STARTTLS") == READY
+        await self.secure(context)
+
+
+class Registry:
+    """Knows the connections of a server, and when they are over."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+        self.open: list[Any] = []
+        self._changed = asyncio.Event()
+
+    def add(self, connection: Any) -> None:
+        self.made.append(connection)
+        self.open.append(connection)
+
+    def discard(self, connection: Any) -> None:
+        if connection in self.open:
+            self.open.remove(connection)
+        self._changed.set()
+
+    async def all_over(self) -> None:
+        """Wait until no connection is open and each has left nothing behind."""
+        while self.open:
+            self._changed.clear()
+            await self._changed.wait()
+        tasks = [connection._handler_coroutine for connection in self.made]
+        await asyncio.wait(tasks)
+        for task in tasks:
+            assert task.cancelled() or task.exception() is None
+
+
+@asynccontextmanager
+async def serving(
+    handler: Any = None,
+    *,
+    cls: type[SMTP] = SMTP,
+    implicit: ssl.SSLContext | None = None,
+    client: ssl.SSLContext | None = None,
+    **arguments: Any,
+) -> AsyncIterator[tuple[Client, Registry]]:
+    """Serve, connect and read the greeting; in the end see that all connections are over."""
+    registry = Registry()
+
+    def make() -> SMTP:
+        protocol = cls(handler, hostname="mx.example", **arguments)
+        protocol._registry = registry
+        return protocol
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(make, "127.0.0.1", 0, ssl=implicit)
+    port = server.sockets[0].getsockname()[1]
+    if client is None:
+        streams = await asyncio.open_connection("127.0.0.1", port)
+    else:
+        streams = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=client, server_hostname="mx.example"
+        )
+    connected = Client(*streams)
+    try:
+        assert (await connected.heard())[0].startswith("220 mx.example ")
+        yield connected, registry
+    finally:
+        connected.writer.transport.abort()
+        server.close()
+        await registry.all_over()
+
+
+async def offered(client: Client) -> list[str]:
+    return [line[4:] for line in await client.say("EHLO client.example")]
+
+
+# -- before TLS -----------------------------------------------------------------------------------
+
+
+def test_starttls_needs_a_certificate(connect: Connect) -> None:
+    wire = connect()
+    assert "STARTTLS" not in wire.ehlo()
+    assert wire.say("STARTTLS", "STARTTLS x") == [
+        "454 TLS not available",
+        "501 Syntax: STARTTLS",
+    ]
+    assert "STARTTLS" not in wire.say("HELP")[0]
+
+
+def test_starttls_is_offered(connect: Connect, server_tls: ssl.SSLContext) -> None:
+    wire = connect(tls_context=server_tls)
+    assert "STARTTLS" in wire.ehlo()
+    assert "STARTTLS" in wire.say("HELP")[0]
+    assert wire.say("HELP STARTTLS") == ["250 Syntax: STARTTLS"]
+    assert wire.say("STARTTLS x") == ["501 Syntax: STARTTLS"]
+
+
+def test_starttls_is_not_offered_under_tls(connect: Connect, server_tls: ssl.SSLContext) -> None:
+    wire = connect(tls_context=server_tls, extra={"sslcontext": server_tls})
+    assert "STARTTLS" not in wire.ehlo()
+    assert wire.say("STARTTLS") == ACTIVE
+
+
+def test_what_needs_starttls(connect: Connect, server_tls: ssl.SSLContext) -> None:
+    wire = connect(tls_context=server_tls, require_starttls=True, command_call_limit=2)
+    for command in ("HELO x", "MAIL FROM:<a@b>", "RCPT TO:<a@b>", "DATA", "RSET", "VRFY x"):
+        assert wire.say(command) == REQUIRED
+    for command in ("EXPN x", "HELP", "AUTH PLAIN", "FOO"):
+        assert wire.say(command) == REQUIRED
+    assert wire.say("NOOP") == ["250 OK"]
+    assert "STARTTLS" in wire.ehlo()
+    assert wire.say("STARTTLS x") == ["501 Syntax: STARTTLS"]
+    # What is refused is not counted.
+    assert [wire.say("RSET") for _ in range(5)] == [REQUIRED] * 5
+    assert wire.say("QUIT") == ["221 Bye"]
+
+
+def test_starttls_cannot_be_required_without_a_certificate(connect: Connect) -> None:
+    wire = connect(require_starttls=True)
+    assert not wire.server.require_starttls
+    assert wire.say("HELO x") == ["250 mx.example"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "warning"),
+    [
+        ("verify_mode", ssl.CERT_REQUIRED, "verify_mode not in"),
+        ("verify_mode", ssl.CERT_OPTIONAL, ""),
+        ("check_hostname", True, "check_hostname == True"),
+    ],
+)
+def test_contexts_that_clients_may_fail_at(
+    setting: str, value: Any, warning: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if setting == "check_hostname":
+        context.verify_mode = ssl.CERT_REQUIRED
+    setattr(context, setting, value)
+    SMTP(None, tls_context=context)
+    assert warning in caplog.text
+    assert bool(caplog.text) is bool(warning)
+
+
+# -- STARTTLS -------------------------------------------------------------------------------------
+
+
+def test_starttls(run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+    async def test() -> None:
+        async with serving(tls_context=server_tls) as (client, registry):
+            assert "STARTTLS" in await offered(client)
+            protocol = registry.made[0]
+            assert protocol._tls_protocol is None
+            assert protocol.session.ssl is None
+            plain = protocol.transport
+            await client.starttls(client_tls)
+            assert "STARTTLS" not in await offered(client)
+            assert await client.say("STARTTLS") == ACTIVE
+            assert protocol._tls_protocol
+            assert protocol._original_transport is plain
+            assert protocol.transport is not plain
+            assert protocol.session.ssl["sslcontext"] is server_tls
+            assert protocol.session.ssl["cipher"][1].startswith("TLS")
+            assert protocol.session.ssl["ssl_object"].version().startswith("TLS")
+            assert await client.say("QUIT") == ["221 Bye"]
+            assert await client.heard() == []
+
+    run(test)
+
+
+@pytest.mark.parametrize("cls", [SMTP, LMTP])
+def test_mail_over_starttls(
+    run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, cls: type[SMTP]
+) -> None:
+    contents = []
+
+    class Handler:
+        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+            contents.append(envelope.content)
+            return "250 kept"
+
+    async def test() -> None:
+        async with serving(Handler(), cls=cls, tls_context=server_tls, require_starttls=True) as (
+            client,
+            _,
+        ):
+            hello = "LHLO client.example" if cls is LMTP else "EHLO client.example"
+            assert await client.say("MAIL FROM:<a@example.com>") == REQUIRED
+            await client.starttls(client_tls)
+            assert (await client.say(hello))[-1] == "250 HELP"
+            await client.say("MAIL FROM:<a@example.com>")
+            await client.say("RCPT TO:<b@example.com>")
+            await client.say("DATA")
+            body = (b"x" * 76 + b"\r\n") * 10_000
+            client.writer.write(body + b".\r\n")
+            assert await client.heard() == ["250 kept"]
+            assert contents == [body]
+
+    run(test)
+
+
+def test_what_was_sent_before_tls_is_thrown_away(
+    run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    verified = []
+
+    class Handler:
+        async def handle_VRFY(self, server: Any, session: Any, envelope: Any, name: str) -> str:
+            verified.append(name)
+            return f"250 {name}"
+
+    async def test() -> None:
+        async with serving(Handler(), tls_context=server_tls) as (client, _):
+            await offered(client)
+            # RFC 3207 section 6: somebody in the middle slips commands in.
+            client.writer.write(b"STARTTLS\r\nVRFY evil\r\nMAIL FROM:<evil@example.com>\r\nNOOP")
+            assert await client.heard() == READY
+            await client.secure(client_tls)
+            assert await client.say("VRFY good") == ["250 good"]
+            assert verified == ["good"]
+            assert await client.say("NOOP") == ["250 OK"]
+
+    run(test)
+
+
+def test_what_the_client_said_before_tls_is_forgotten(
+    run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    async def test() -> None:
+        async with serving(
+            tls_context=server_tls,
+            auth_require_tls=False,
+            authenticator=lambda *_: AuthResult(success=True, auth_data="anne"),
+        ) as (client, registry):
+            await offered(client)
+            plain = base64.b64encode(b"\0anne\0s3cret").decode()
+            assert (await client.say(f"AUTH PLAIN {plain}"))[0].startswith("235")
+            await client.say("MAIL FROM:<a@example.com>")
+            session = registry.made[0].session
+            session.proxy_data = "proxy"
+            session.colour = "green"
+            envelope = registry.made[0].envelope
+            await client.starttls(client_tls)
+            assert await client.say("MAIL FROM:<a@example.com>") == ["503 Error: send HELO first"]
+            # The session is the same object; what the client said of itself is gone from it.
+            assert registry.made[0].session is session
+            assert session.host_name is None
+            assert session.extended_smtp is False
+            assert session.authenticated is None
+            assert session.auth_data is None
+            assert session.proxy_data == "proxy"
+            assert session.colour == "green"
+            assert session.peer[0] == "127.0.0.1"
+            assert registry.made[0].envelope is not envelope
+            assert registry.made[0].envelope.mail_from is None
+            await offered(client)
+            assert (await client.say(f"AUTH PLAIN {plain}"))[0].startswith("235")
+
+    run(test)
+
+
+def test_auth_is_offered_once_there_is_tls(
+    run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    async def test() -> None:
+        async with serving(
+            tls_context=server_tls, authenticator=lambda *_: AuthResult(success=True)
+        ) as (client, _):
+            assert not [line for line in await offered(client) if line.startswith("AUTH")]
+            assert (await client.say("AUTH PLAIN"))[0].startswith("538 ")
+            await client.starttls(client_tls)
+            assert "AUTH LOGIN PLAIN" in await offered(client)
+            assert await client.say("AUTH PLAIN") == ["334 "]
+            assert (await client.say("AGEAYg=="))[0].startswith("235 ")
+
+    run(test)
+
+
+# -- who judges the handshake ---------------------------------------------------------------------
+
+
+async def _async(answer: _T) -> _T:
+    return answer
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("answer", [True, False])
+def test_handle_starttls(
+    run: Run,
+    server_tls: ssl.SSLContext,
+    client_tls: ssl.SSLContext,
+    is_async: bool,
+    answer: bool,
+) -> None:
+    asked = []
+
+    class Handler:
+        def handle_STARTTLS(self, server: Any, session: Any, envelope: Any) -> Any:
+            assert session is server.session
+            assert envelope is server.envelope
+            asked.append((session.host_name, session.ssl["cipher"] is not None))
+            return _async(answer) if is_async else answer
+
+    async def test() -> None:
+        async with serving(Handler(), tls_context=server_tls) as (client, _):
+            await offered(client)
+            await client.starttls(client_tls)
+            await offered(client)
+            assert asked == [(None, True)]
+            mail = await client.say("MAIL FROM:<a@example.com>")
+            assert mail == (["250 OK"] if answer else REFUSED)
+            if not answer:
+                for command in ("RCPT TO:<a@b>", "DATA", "RSET", "HELO x", "HELP", "AUTH PLAIN"):
+                    assert await client.say(command) == REFUSED
+            assert await client.say("NOOP") == ["250 OK"]
+            assert await client.say("STARTTLS") == ACTIVE
+            assert await client.say("QUIT") == ["221 Bye"]
+
+    run(test)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_handle_starttls_that_fails_refuses(
+    run: Run,
+    server_tls: ssl.SSLContext,
+    client_tls: ssl.SSLContext,
+    is_async: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail() -> bool:
+        raise LookupError("the directory is closed")
+
+    class Handler:
+        def handle_STARTTLS(self, *_: Any) -> Awaitable[bool]:
+            if is_async:
+                return fail()
+            raise LookupError("the directory is closed")
+
+    async def test() -> None:
+        async with serving(Handler(), tls_context=server_tls) as (client, _):
+            await offered(client)
+            await client.starttls(client_tls)
+            # No reply comes for that: the next one is the answer to the next command.
+            assert await client.say("NOOP") == ["250 OK"]
+            assert await client.say("MAIL FROM:<a@example.com>") == REFUSED
+            assert "the directory is closed" in caplog.text
+
+    run(test)
+
+
+def test_handle_tls_handshake_of_1_0(
+    run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    class Handler:
+        def handle_tls_handshake(self, session: Any) -> bool:
+            return bool(session.ssl is None)
+
+    async def test() -> None:
+        async with serving(Handler(), tls_context=server_tls) as (client, _):
+            await offered(client)
+            with pytest.warns(DeprecationWarning, match="handle_tls_handshake"):
+                await client.starttls(client_tls)
+                await client.say("NOOP")
+            assert await client.say("MAIL FROM:<a@example.com>") == REFUSED
+
+    run(test)
+
+
+# -- a handshake that fails -----------------------------------------------------------------------
+
+
+class Failing:
+    """Keeps what it is told of."""
+
+    def __init__(self) -> None:
+        self.told: list[Exception] = []
+
+    async def handle_exception(self, error: Exception) -> str:
+        self.told.append(error)
+        return "451 no"
+
+
+@pytest.mark.parametrize("how", ["nonsense", "distrust", "leave", "reset", "half-close"])
+def test_a_handshake_that_fails(
+    run: Run, server_tls: ssl.SSLContext, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = Failing()
+    lost: list[Exception | None] = []
+
+    class Server(SMTP):
+        def connection_lost(self, error: Exception | None) -> None:
+            lost.append(error)
+            super().connection_lost(error)
+
+    async def test() -> None:
+        async with serving(handler, cls=Server, tls_context=server_tls) as (client, registry):
+            await offered(client)
+            assert await client.say("STARTTLS") == READY
+            if how == "nonsense":
+                client.writer.write(b"NOOP\r\nNOOP\r\n" * 100)
+                assert (await client.reader.read())[:1] in (b"", b"\x15")  # a TLS alert, or nothing
+            elif how == "distrust":
+                with pytest.raises(ssl.SSLError):
+                    await client.secure(ssl.create_default_context())
+            elif how == "leave":
+                client.writer.transport.abort()
+            elif how == "reset":
+                linger = struct.pack("ii", 1, 0)
+                client.writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, linger
+                )
+                client.writer.transport.abort()
+            else:
+                client.writer.write_eof()
+                assert await client.reader.read() == b""
+            await registry.all_over()
+            assert registry.made[0].transport is None
+            assert len(lost) == 1
+
+    run(test)
+    assert [type(error) for error in handler.told] in ([], [TLSSetupException])
+    assert "Traceback" not in caplog.text
+
+
+def test_a_client_that_never_shakes_hands(run: Run, server_tls: ssl.SSLContext) -> None:
+    async def test() -> None:
+        async with serving(tls_context=server_tls) as (client, registry):
+            registry.made[0]._timeout_duration = 0.05
+            assert await client.say("STARTTLS") == READY
+            assert await client.reader.read() == b""
+            await registry.all_over()
+
+    run(test)
+
+
+def test_a_shutdown_inside_the_handshake(run: Run, server_tls: ssl.SSLContext) -> None:
+    async def test() -> None:
+        async with serving(tls_context=server_tls) as (client, registry):
+            assert await client.say("STARTTLS") == READY
+            registry.made[0].shut_down()
+            assert await client.reader.read() == b""
+            await registry.all_over()
+
+    run(test)
+
+
+# -- implicit TLS ---------------------------------------------------------------------------------
+
+
+def test_implicit_tls(run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+    async def test() -> None:
+        async with serving(
+            implicit=server_tls,
+            client=client_tls,
+            tls_context=server_tls,
+            require_starttls=True,
+            authenticator=lambda *_: AuthResult(success=True),
+        ) as (client, registry):
+            # TLS is what the transport says: it is required, and there.
+            lines = await offered(client)
+            assert "STARTTLS" not in lines
+            assert "AUTH LOGIN PLAIN" in lines
+            assert registry.made[0].session.ssl["sslcontext"] is server_tls
+            assert registry.made[0]._tls_protocol
+            assert await client.say("STARTTLS") == ACTIVE
+            assert (await client.say("AUTH PLAIN AGEAYg=="))[0].startswith("235 ")
+            assert await client.say("MAIL FROM:<a@example.com>") == ["250 OK"]
+            assert await client.say("QUIT") == ["221 Bye"]
+            assert await client.heard() == []
+
+    run(test)
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_the_certificate_of_a_client(
+    run: Run, authority: trustme.CA, client_tls: ssl.SSLContext, implicit: bool
+) -> None:
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("mx.example").configure_cert(server)
+    authority.configure_trust(server)
+    server.verify_mode = ssl.CERT_OPTIONAL
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    authority.issue_cert("anne@example.com", common_name="Anne").configure_cert(client)
+
+    async def names(context: ssl.SSLContext) -> Any:
+        kwargs: dict[str, Any] = (
+            {"implicit": server, "client": context} if implicit else {"tls_context": server}
+        )
+        async with serving(**kwargs) as (connected, registry):
+            if not implicit:
+                await connected.starttls(context)
+            await connected.say("NOOP")
+            return registry.made[0].session.ssl["peercert"]
+
+    async def test() -> None:
+        with_certificate = await names(client)
+        assert ("email", "anne@example.com") in with_certificate["subjectAltName"]
+        assert not await names(client_tls)
+
+    run(test)
+
+
+def test_a_client_that_closes_tls_is_let_go(
+    run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    async def test() -> None:
+        async with serving(implicit=server_tls, client=client_tls) as (client, registry):
+            client.writer.close()
+            await registry.all_over()
+            assert registry.made[0].transport is None
+
+    run(test)
+
+
+def test_tls_is_logged_without_alarm(
+    run: Run,
+    server_tls: ssl.SSLContext,
+    client_tls: ssl.SSLContext,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def test() -> None:
+        async with serving(tls_context=server_tls) as (client, _):
+            await client.starttls(client_tls)
+            assert await client.say("QUIT") == ["221 Bye"]
+
+    run(test)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
