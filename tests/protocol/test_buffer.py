@@ -71,7 +71,7 @@ class Model:
         return max(length for length in lengths if self.octets.endswith(pattern[:length]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(STEPS)
 def test_does_what_the_model_does(steps: list[tuple[Any, ...]]) -> None:
     buffer, model = ReceiveBuffer(), Model()

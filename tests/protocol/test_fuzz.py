@@ -180,7 +180,7 @@ def cut_at(octets: bytes, places: list[int]) -> list[bytes]:
 PLACES = st.one_of(st.just(list(range(400))), st.lists(st.integers(0, 150), max_size=12))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(octets=DIALOGUES, places=PLACES, at_once=st.booleans(), options=OPTIONS)
 def test_reads_what_the_reference_reads(
     read_one_way: Read, octets: bytes, places: list[int], at_once: bool, options: dict[str, Any]
@@ -408,4 +408,4 @@ class Driver(RuleBasedStateMachine):
 
 
 TestDriver = Driver.TestCase
-TestDriver.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestDriver.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -240,6 +240,13 @@ def test_an_auth_response_never_shows_its_secret() -> None:
         assert "<8 octets>" in text
 
 
+@pytest.mark.parametrize("verb", ["AUTH", ""])
+def test_a_command_that_may_hold_a_secret_does_not_show_it(verb: str) -> None:
+    """A space before AUTH makes an empty verb, and the client's mistake is logged."""
+    assert "c2VjcmV0" not in repr(Command(verb, "PLAIN c2VjcmV0", 19))
+    assert repr(Command("NOOP", "x", 6)) == "Command(verb='NOOP', argument='x', size=6)"
+
+
 # -- where a body ends ----------------------------------------------------------------------------
 
 
