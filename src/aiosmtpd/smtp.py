@@ -57,6 +57,7 @@ from .verbs import (
     auth_mechanism,
     syntax,
 )
+from .verbs.base import _Missing as _Missing
 
 __all__ = [
     "BOGUS_LIMIT",
