@@ -57,7 +57,7 @@ from .verbs import (
     auth_mechanism,
     syntax,
 )
-from .verbs.base import _Missing as _Missing
+from .verbs.base import _Missing
 
 __all__ = [
     "BOGUS_LIMIT",
@@ -73,6 +73,7 @@ __all__ = [
     "LoginPassword",
     "Session",
     "TLSSetupException",
+    "_Missing",
     "__ident__",
     "__version__",
     "auth_mechanism",
