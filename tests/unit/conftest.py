@@ -1,16 +1,20 @@
-"""The helper of the tests of SMTP and LMTP: one client, in memory, on a clock that is moved by hand.
+"""The helpers of the tests of SMTP and LMTP: a client in memory, on a clock that is moved by hand.
 
 ``connect`` makes a server's end of a connection and gives a :class:`Wire` to it. The wire runs the event
 loop only until nothing more can happen, so that a test is a plain function without waiting; what takes
 time takes it by :meth:`Wire.wait`. When the test ends, so does the connection, and nothing may be left
 behind: neither a task nor an exception that nobody took.
+
+What only a socket can show is tested with ``run`` and ``serve``, under asyncio and under uvloop.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from typing import Any
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast
 
 import pytest
 
@@ -19,6 +23,9 @@ from aiosmtpd.testing import MemoryTransport
 
 # More turns of the loop than anything needs that waits for nothing from outside.
 TURNS = 25
+
+# Seconds for a test over sockets, in case it hangs.
+LIMIT = 20.0
 
 
 class ManualLoop(asyncio.SelectorEventLoop):
@@ -142,6 +149,8 @@ class Wire:
 
 
 Connect = Callable[..., Wire]
+Run = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+Serve = Callable[..., AbstractAsyncContextManager[tuple["Client", "Registry"]]]
 
 
 @pytest.fixture
@@ -180,3 +189,128 @@ def connect(loop: ManualLoop) -> Iterator[Connect]:
     for wire in wires:
         wire.vanish()
         assert wire.over
+
+
+# -- over sockets ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Run an async test in an event loop of each kind."""
+    factory = asyncio.new_event_loop
+    if request.param == "uvloop":
+        factory = pytest.importorskip("uvloop").new_event_loop
+
+    def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def limited() -> None:
+            faults: list[dict[str, Any]] = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, told: faults.append(told))
+            async with asyncio.timeout(LIMIT):
+                await test()
+            assert not faults
+
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(limited())
+
+    return run
+
+
+class Client:
+    """A client that talks line by line."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.transport = cast(asyncio.Transport, writer.transport)
+
+    async def heard(self) -> list[str]:
+        """Give the lines of the next reply; none if the server has closed."""
+        lines: list[str] = []
+        while not lines or lines[-1][3:4] == "-":
+            line = await self.reader.readline()
+            if not line:
+                break
+            lines.append(line.decode().rstrip("\r\n"))
+        return lines
+
+    async def say(self, line: str) -> list[str]:
+        self.writer.write(line.encode() + b"\r\n")
+        return await self.heard()
+
+    async def secure(self, context: ssl.SSLContext) -> None:
+        """Put TLS on the connection, after 220."""
+        await self.writer.start_tls(context, server_hostname="mx.example")
+
+    async def starttls(self, context: ssl.SSLContext) -> None:
+        assert await self.say("STARTTLS") == ["220 Ready to start TLS"]
+        await self.secure(context)
+
+
+class Registry:
+    """Knows the connections of a server, and when they are over."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+        self.open: list[Any] = []
+        self._changed = asyncio.Event()
+
+    def add(self, connection: Any) -> None:
+        self.made.append(connection)
+        self.open.append(connection)
+
+    def discard(self, connection: Any) -> None:
+        if connection in self.open:
+            self.open.remove(connection)
+        self._changed.set()
+
+    async def all_over(self) -> None:
+        """Wait until no connection is open and each has left nothing behind."""
+        while self.open:
+            self._changed.clear()
+            await self._changed.wait()
+        tasks = [connection._handler_coroutine for connection in self.made]
+        await asyncio.wait(tasks)
+        for task in tasks:
+            assert task.cancelled() or task.exception() is None
+
+
+@asynccontextmanager
+async def serving(
+    handler: Any = None,
+    *,
+    cls: type[SMTP] = SMTP,
+    implicit: ssl.SSLContext | None = None,
+    client: ssl.SSLContext | None = None,
+    **arguments: Any,
+) -> AsyncIterator[tuple[Client, Registry]]:
+    """Serve, connect and read the greeting; in the end see that all connections are over."""
+    registry = Registry()
+
+    def make() -> SMTP:
+        protocol = cls(handler, hostname="mx.example", **arguments)
+        protocol._registry = registry
+        return protocol
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(make, "127.0.0.1", 0, ssl=implicit)
+    port = server.sockets[0].getsockname()[1]
+    if client is None:
+        streams = await asyncio.open_connection("127.0.0.1", port)
+    else:
+        streams = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=client, server_hostname="mx.example"
+        )
+    connected = Client(*streams)
+    try:
+        assert (await connected.heard())[0].startswith("220 mx.example ")
+        yield connected, registry
+    finally:
+        connected.writer.transport.abort()
+        server.close()
+        await registry.all_over()
+
+
+@pytest.fixture
+def serve() -> Serve:
+    """Serve on a socket: ``async with serve(handler, cls=SMTP, **arguments) as (client, registry)``."""
+    return serving

@@ -5,14 +5,12 @@ What needs no TLS to be seen is tested in memory first.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -22,16 +20,14 @@ from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, AuthResult, TLSSetupException
 
 if TYPE_CHECKING:
-    from tests.unit.conftest import Connect
+    from tests.unit.conftest import Client, Connect, Run, Serve
 
 _T = TypeVar("_T")
-Run = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 READY = ["220 Ready to start TLS"]
 REQUIRED = ["530 Must issue a STARTTLS command first"]
 REFUSED = ["554 Command refused due to lack of security"]
 ACTIVE = ["503 5.5.1 Error: TLS already active"]
-LIMIT = 20.0  # seconds, for a test that hangs
 
 
 # -- the two ends ---------------------------------------------------------------------------------
@@ -54,121 +50,6 @@ def client_tls(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Run an async test in an event loop of each kind."""
-    factory = asyncio.new_event_loop
-    if request.param == "uvloop":
-        factory = pytest.importorskip("uvloop").new_event_loop
-
-    def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        async def limited() -> None:
-            faults: list[dict[str, Any]] = []
-            asyncio.get_running_loop().set_exception_handler(lambda _, told: faults.append(told))
-            async with asyncio.timeout(LIMIT):
-                await test()
-            assert not faults
-
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(limited())
-
-    return run
-
-
-class Client:
-    """A client that talks line by line."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def heard(self) -> list[str]:
-        """Give the lines of the next reply; none if the server has closed."""
-        lines: list[str] = []
-        while not lines or lines[-1][3:4] == "-":
-            line = await self.reader.readline()
-            if not line:
-                break
-            lines.append(line.decode().rstrip("\r\n"))
-        return lines
-
-    async def say(self, line: str) -> list[str]:
-        self.writer.write(line.encode() + b"\r\n")
-        return await self.heard()
-
-    async def secure(self, context: ssl.SSLContext) -> None:
-        """Put TLS on the connection, after 220."""
-        await self.writer.start_tls(context, server_hostname="mx.example")
-
-    async def starttls(self, context: ssl.SSLContext) -> None:
-        assert await self.say("STARTTLS") == READY
-        await self.secure(context)
-
-
-class Registry:
-    """Knows the connections of a server, and when they are over."""
-
-    def __init__(self) -> None:
-        self.made: list[Any] = []
-        self.open: list[Any] = []
-        self._changed = asyncio.Event()
-
-    def add(self, connection: Any) -> None:
-        self.made.append(connection)
-        self.open.append(connection)
-
-    def discard(self, connection: Any) -> None:
-        if connection in self.open:
-            self.open.remove(connection)
-        self._changed.set()
-
-    async def all_over(self) -> None:
-        """Wait until no connection is open and each has left nothing behind."""
-        while self.open:
-            self._changed.clear()
-            await self._changed.wait()
-        tasks = [connection._handler_coroutine for connection in self.made]
-        await asyncio.wait(tasks)
-        for task in tasks:
-            assert task.cancelled() or task.exception() is None
-
-
-@asynccontextmanager
-async def serving(
-    handler: Any = None,
-    *,
-    cls: type[SMTP] = SMTP,
-    implicit: ssl.SSLContext | None = None,
-    client: ssl.SSLContext | None = None,
-    **arguments: Any,
-) -> AsyncIterator[tuple[Client, Registry]]:
-    """Serve, connect and read the greeting; in the end see that all connections are over."""
-    registry = Registry()
-
-    def make() -> SMTP:
-        protocol = cls(handler, hostname="mx.example", **arguments)
-        protocol._registry = registry
-        return protocol
-
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(make, "127.0.0.1", 0, ssl=implicit)
-    port = server.sockets[0].getsockname()[1]
-    if client is None:
-        streams = await asyncio.open_connection("127.0.0.1", port)
-    else:
-        streams = await asyncio.open_connection(
-            "127.0.0.1", port, ssl=client, server_hostname="mx.example"
-        )
-    connected = Client(*streams)
-    try:
-        assert (await connected.heard())[0].startswith("220 mx.example ")
-        yield connected, registry
-    finally:
-        connected.writer.transport.abort()
-        server.close()
-        await registry.all_over()
 
 
 async def offered(client: Client) -> list[str]:
@@ -245,9 +126,11 @@ def test_contexts_that_clients_may_fail_at(
 # -- STARTTLS -------------------------------------------------------------------------------------
 
 
-def test_starttls(run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+def test_starttls(
+    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
     async def test() -> None:
-        async with serving(tls_context=server_tls) as (client, registry):
+        async with serve(tls_context=server_tls) as (client, registry):
             assert "STARTTLS" in await offered(client)
             protocol = registry.made[0]
             assert protocol._tls_protocol is None
@@ -270,7 +153,7 @@ def test_starttls(run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLConte
 
 @pytest.mark.parametrize("cls", [SMTP, LMTP])
 def test_mail_over_starttls(
-    run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, cls: type[SMTP]
+    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, cls: type[SMTP]
 ) -> None:
     contents = []
 
@@ -280,7 +163,7 @@ def test_mail_over_starttls(
             return "250 kept"
 
     async def test() -> None:
-        async with serving(Handler(), cls=cls, tls_context=server_tls, require_starttls=True) as (
+        async with serve(Handler(), cls=cls, tls_context=server_tls, require_starttls=True) as (
             client,
             _,
         ):
@@ -300,7 +183,7 @@ def test_mail_over_starttls(
 
 
 def test_what_was_sent_before_tls_is_thrown_away(
-    run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     verified = []
 
@@ -310,7 +193,7 @@ def test_what_was_sent_before_tls_is_thrown_away(
             return f"250 {name}"
 
     async def test() -> None:
-        async with serving(Handler(), tls_context=server_tls) as (client, _):
+        async with serve(Handler(), tls_context=server_tls) as (client, _):
             await offered(client)
             # RFC 3207 section 6: somebody in the middle slips commands in.
             client.writer.write(b"STARTTLS\r\nVRFY evil\r\nMAIL FROM:<evil@example.com>\r\nNOOP")
@@ -324,10 +207,10 @@ def test_what_was_sent_before_tls_is_thrown_away(
 
 
 def test_what_the_client_said_before_tls_is_forgotten(
-    run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     async def test() -> None:
-        async with serving(
+        async with serve(
             tls_context=server_tls,
             auth_require_tls=False,
             authenticator=lambda *_: AuthResult(success=True, auth_data="anne"),
@@ -360,10 +243,10 @@ def test_what_the_client_said_before_tls_is_forgotten(
 
 
 def test_auth_is_offered_once_there_is_tls(
-    run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     async def test() -> None:
-        async with serving(
+        async with serve(
             tls_context=server_tls, authenticator=lambda *_: AuthResult(success=True)
         ) as (client, _):
             assert not [line for line in await offered(client) if line.startswith("AUTH")]
@@ -387,6 +270,7 @@ async def _async(answer: _T) -> _T:
 @pytest.mark.parametrize("answer", [True, False])
 def test_handle_starttls(
     run: Run,
+    serve: Serve,
     server_tls: ssl.SSLContext,
     client_tls: ssl.SSLContext,
     is_async: bool,
@@ -402,7 +286,7 @@ def test_handle_starttls(
             return _async(answer) if is_async else answer
 
     async def test() -> None:
-        async with serving(Handler(), tls_context=server_tls) as (client, _):
+        async with serve(Handler(), tls_context=server_tls) as (client, _):
             await offered(client)
             await client.starttls(client_tls)
             await offered(client)
@@ -422,6 +306,7 @@ def test_handle_starttls(
 @pytest.mark.parametrize("is_async", [False, True])
 def test_handle_starttls_that_fails_refuses(
     run: Run,
+    serve: Serve,
     server_tls: ssl.SSLContext,
     client_tls: ssl.SSLContext,
     is_async: bool,
@@ -437,7 +322,7 @@ def test_handle_starttls_that_fails_refuses(
             raise LookupError("the directory is closed")
 
     async def test() -> None:
-        async with serving(Handler(), tls_context=server_tls) as (client, _):
+        async with serve(Handler(), tls_context=server_tls) as (client, _):
             await offered(client)
             await client.starttls(client_tls)
             # No reply comes for that: the next one is the answer to the next command.
@@ -449,14 +334,14 @@ def test_handle_starttls_that_fails_refuses(
 
 
 def test_handle_tls_handshake_of_1_0(
-    run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     class Handler:
         def handle_tls_handshake(self, session: Any) -> bool:
             return bool(session.ssl is None)
 
     async def test() -> None:
-        async with serving(Handler(), tls_context=server_tls) as (client, _):
+        async with serve(Handler(), tls_context=server_tls) as (client, _):
             await offered(client)
             with pytest.warns(DeprecationWarning, match="handle_tls_handshake"):
                 await client.starttls(client_tls)
@@ -482,7 +367,7 @@ class Failing:
 
 @pytest.mark.parametrize("how", ["nonsense", "distrust", "leave", "reset", "half-close"])
 def test_a_handshake_that_fails(
-    run: Run, server_tls: ssl.SSLContext, how: str, caplog: pytest.LogCaptureFixture
+    run: Run, serve: Serve, server_tls: ssl.SSLContext, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     handler = Failing()
     lost: list[Exception | None] = []
@@ -493,7 +378,7 @@ def test_a_handshake_that_fails(
             super().connection_lost(error)
 
     async def test() -> None:
-        async with serving(handler, cls=Server, tls_context=server_tls) as (client, registry):
+        async with serve(handler, cls=Server, tls_context=server_tls) as (client, registry):
             await offered(client)
             assert await client.say("STARTTLS") == READY
             if how == "nonsense":
@@ -522,9 +407,11 @@ def test_a_handshake_that_fails(
     assert "Traceback" not in caplog.text
 
 
-def test_a_client_that_never_shakes_hands(run: Run, server_tls: ssl.SSLContext) -> None:
+def test_a_client_that_never_shakes_hands(
+    run: Run, serve: Serve, server_tls: ssl.SSLContext
+) -> None:
     async def test() -> None:
-        async with serving(tls_context=server_tls) as (client, registry):
+        async with serve(tls_context=server_tls) as (client, registry):
             registry.made[0]._timeout_duration = 0.05
             assert await client.say("STARTTLS") == READY
             assert await client.reader.read() == b""
@@ -533,9 +420,11 @@ def test_a_client_that_never_shakes_hands(run: Run, server_tls: ssl.SSLContext) 
     run(test)
 
 
-def test_a_shutdown_inside_the_handshake(run: Run, server_tls: ssl.SSLContext) -> None:
+def test_a_shutdown_inside_the_handshake(
+    run: Run, serve: Serve, server_tls: ssl.SSLContext
+) -> None:
     async def test() -> None:
-        async with serving(tls_context=server_tls) as (client, registry):
+        async with serve(tls_context=server_tls) as (client, registry):
             assert await client.say("STARTTLS") == READY
             registry.made[0].shut_down()
             assert await client.reader.read() == b""
@@ -547,9 +436,11 @@ def test_a_shutdown_inside_the_handshake(run: Run, server_tls: ssl.SSLContext) -
 # -- implicit TLS ---------------------------------------------------------------------------------
 
 
-def test_implicit_tls(run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+def test_implicit_tls(
+    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
     async def test() -> None:
-        async with serving(
+        async with serve(
             implicit=server_tls,
             client=client_tls,
             tls_context=server_tls,
@@ -573,7 +464,7 @@ def test_implicit_tls(run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLC
 
 @pytest.mark.parametrize("implicit", [False, True])
 def test_the_certificate_of_a_client(
-    run: Run, authority: trustme.CA, client_tls: ssl.SSLContext, implicit: bool
+    run: Run, serve: Serve, authority: trustme.CA, client_tls: ssl.SSLContext, implicit: bool
 ) -> None:
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("mx.example").configure_cert(server)
@@ -587,7 +478,7 @@ def test_the_certificate_of_a_client(
         kwargs: dict[str, Any] = (
             {"implicit": server, "client": context} if implicit else {"tls_context": server}
         )
-        async with serving(**kwargs) as (connected, registry):
+        async with serve(**kwargs) as (connected, registry):
             if not implicit:
                 await connected.starttls(context)
             await connected.say("NOOP")
@@ -602,10 +493,10 @@ def test_the_certificate_of_a_client(
 
 
 def test_a_client_that_closes_tls_is_let_go(
-    run: Run, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     async def test() -> None:
-        async with serving(implicit=server_tls, client=client_tls) as (client, registry):
+        async with serve(implicit=server_tls, client=client_tls) as (client, registry):
             client.writer.close()
             await registry.all_over()
             assert registry.made[0].transport is None
@@ -615,12 +506,13 @@ def test_a_client_that_closes_tls_is_let_go(
 
 def test_tls_is_logged_without_alarm(
     run: Run,
+    serve: Serve,
     server_tls: ssl.SSLContext,
     client_tls: ssl.SSLContext,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def test() -> None:
-        async with serving(tls_context=server_tls) as (client, _):
+        async with serve(tls_context=server_tls) as (client, _):
             await client.starttls(client_tls)
             assert await client.say("QUIT") == ["221 Bye"]
 
