@@ -149,6 +149,16 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
     extensions: tuple[Extension, ...] = DEFAULT
     _greeting_verb = "HELO"
 
+    # What most servers leave as it is stays here, so that an idle connection is small.
+    tls_context: ssl.SSLContext | None = None
+    require_starttls = False
+    _authenticator: AuthenticatorType | None = None
+    _auth_callback: AuthCallbackType | None = None
+    _auth_excluded: frozenset[str] = frozenset()
+    _bogus_count = 0
+    _old_ehlo_hook = False
+    _handler_lists_hooks = False
+
     def __init__(
         self,
         handler: Any,
@@ -177,23 +187,25 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         self.enable_SMTPUTF8 = enable_SMTPUTF8
         self.hostname = hostname or _resolved_hostname(socket.getfqdn)
         self._decode_data = decode_data
-        self._bogus_count = 0
         self._tls_handshake_okay = True
         self._set_up_tls(tls_context, require_starttls)
         self._set_up_auth(auth_required, auth_require_tls, auth_exclude_mechanism)
-        self._authenticator = authenticator
-        self._auth_callback = auth_callback
+        if authenticator is not None:
+            self._authenticator = authenticator
         if auth_callback is not None:
+            self._auth_callback = auth_callback
             warnings.warn(
                 "auth_callback is deprecated; use authenticator", DeprecationWarning, stacklevel=2
             )
         self._call_limits = _checked_call_limits(command_call_limit)
+        self._call_counts: dict[str, int] = {}
         if log.isEnabledFor(logging.INFO):
             self._log_mechanisms()
-        self._call_counts: dict[str, int] = {}
-        # A mock or a proxy makes up attributes as they are asked for; its hooks are those it lists.
-        self._handler_lists_hooks = hasattr(type(handler), "__getattr__")
-        self._old_ehlo_hook = _is_old_ehlo_hook(self._find_hook("handle_EHLO"))
+        if hasattr(type(handler), "__getattr__"):
+            # A mock or a proxy makes up attributes as they are asked for; its hooks are those it lists.
+            self._handler_lists_hooks = True
+        if _is_old_ehlo_hook(self._find_hook("handle_EHLO")):
+            self._old_ehlo_hook = True
         if proxy_protocol_timeout is not None and proxy_protocol_timeout <= 0:
             raise ValueError("proxy_protocol_timeout must be > 0")
         if proxy_protocol_timeout is not None and proxy_protocol_timeout < 3.0:
@@ -207,10 +219,10 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         )
 
     def _set_up_tls(self, context: ssl.SSLContext | None, required: bool) -> None:
-        self.tls_context = context
-        self.require_starttls = context is not None and required
         if context is None:
             return
+        self.tls_context = context
+        self.require_starttls = required
         if context.verify_mode not in (ssl.CERT_NONE, ssl.CERT_OPTIONAL):
             log.warning(
                 "tls_context.verify_mode not in {CERT_NONE, CERT_OPTIONAL}; "
@@ -226,7 +238,8 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
     ) -> None:
         self._auth_required = required
         self._auth_require_tls = require_tls
-        self._auth_excluded = frozenset(name.upper() for name in excluded or ())
+        if excluded:
+            self._auth_excluded = frozenset(name.upper() for name in excluded)
         if required and not require_tls:
             warnings.warn(
                 "Requiring AUTH while not requiring TLS can lead to security vulnerabilities!",
@@ -286,6 +299,19 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
             text = f"Error: ({type(error).__name__}) {error}".splitlines()[0]
             return replies.Reply(451, "4.3.0", text)
         return replies.LOCAL_ERROR
+
+    def _may_pass(self) -> bool:
+        """Tell whether both checks below let a command pass, at less than the cost of two coroutines.
+
+        Where one of them is overridden nothing is known, and they are asked.
+        """
+        own = type(self)
+        return (
+            own.check_helo_needed is _CHECK_HELO_NEEDED
+            and own.check_auth_needed is _CHECK_AUTH_NEEDED
+            and bool(self.session.host_name)
+            and (not self._auth_required or bool(self.session.authenticated))
+        )
 
     async def check_helo_needed(self, helo: str = "") -> bool:
         """Refuse a command that came before any greeting; tell whether it was refused."""
@@ -486,6 +512,10 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         phase = phase_of(self.session, self.envelope)
         # check_helo_needed() may be overridden to let mail in without a greeting.
         return refusal(verb, Phase.GREETED if phase is Phase.CONNECTED else phase)
+
+
+_CHECK_HELO_NEEDED = SMTP.check_helo_needed
+_CHECK_AUTH_NEEDED = SMTP.check_auth_needed
 
 
 def _is_old_ehlo_hook(hook: Any) -> bool:

@@ -12,7 +12,6 @@ import asyncio
 import logging
 import math
 import ssl
-import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Protocol
 
@@ -65,6 +64,18 @@ class ConnectionProtocol(asyncio.Protocol):
     # Where to say that this connection is open; a server sets it.
     _registry: ConnectionRegistry | None = None
     transport: asyncio.Transport | None = None
+
+    # What few connections ever change stays here, so that an idle one is small.
+    _handler_coroutine: asyncio.Task[None] | None = None
+    _original_transport: asyncio.BaseTransport | None = None
+    _lost_transport: asyncio.Transport | None = None
+    _writer_face: StreamWriterFace | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _reading_paused = False
+    _flush_scheduled = False
+    _draining = False
+    _handshaking = False
+    _opened = 0.0
     if TYPE_CHECKING:
         # Every hook and verb runs while there is a connection, so that they need not ask.
         session: Session
@@ -88,25 +99,15 @@ class ConnectionProtocol(asyncio.Protocol):
         self._connection = Connection(
             command_limit=self._command_limit(), utf8=utf8, proxy=proxy_timeout is not None
         )
-        self._handler_coroutine: asyncio.Task[None] | None = None
-        self._original_transport: asyncio.BaseTransport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
-        self._reading_paused = False
-        self._flush_scheduled = False
-        self._draining = False
-        self._idle = False
-        self._writer_face: StreamWriterFace | None = None
-        self._lost_transport: asyncio.Transport | None = None
         self._stopping = False
-        self._handshaking = False
         self._overdue = False
+        self._idle = False
         self._replies_sent = 0
-        self._since = self._opened = 0.0
-        self._time = time.monotonic  # until there is a connection, and its loop with it
+        self._since = 0.0
         # Whether somebody reads what is logged; looked up once a command.
         self._verbose = log.isEnabledFor(logging.INFO)
-        self._timer: asyncio.TimerHandle | None = None
 
     # -- what a subclass adds ---------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ STEPS = st.lists(
         st.tuples(st.just("take"), st.integers(0, 6)),
         st.tuples(st.just("drop"), st.integers(0, 6)),
         st.tuples(st.just("peek"), st.integers(0, 12)),
-        st.tuples(st.sampled_from(["take_line", "drop_line", "clear"])),
+        st.tuples(st.sampled_from(["take_line", "clear"])),
         st.tuples(st.just("find"), st.sampled_from([b".", b"\r\n."]), st.integers(0, 6)),
         st.tuples(st.just("matching_tail"), st.sampled_from([b"\r\n.\r\n", b"bcbc", b"\n"])),
     ),
@@ -57,11 +57,6 @@ class Model:
 
     def take_line(self) -> bytes | None:
         return self.take(self.octets.index(b"\n") + 1) if b"\n" in self.octets else None
-
-    def drop_line(self) -> bool:
-        has_end = b"\n" in self.octets
-        self.take(self.octets.index(b"\n") + 1 if has_end else len(self.octets))
-        return has_end
 
     def find(self, pattern: bytes, start: int) -> int:
         return self.octets.find(pattern, start)

@@ -53,12 +53,12 @@ class ReceiveBuffer:
         if not end:
             self._searched = len(data)
             return None
+        line = data[self.start : end]  # ``data`` itself, not a copy, if it is all of it
         if end == len(data):
-            line = data[self.start :] if self.start else data
-            self.clear()
-            return line
-        line = data[self.start : end]
-        self.start = self._searched = end
+            self.data = b""
+            self.start = self._searched = 0
+        else:
+            self.start = self._searched = end
         return line
 
     def take(self, count: int) -> bytes:
@@ -78,12 +78,6 @@ class ReceiveBuffer:
             self.start = self._searched = 0
         else:
             self.start = self._searched = end
-
-    def drop_line(self) -> bool:
-        """Drop the octets up to and including the next LF, or all; tell whether there was an LF."""
-        end = self.data.find(b"\n", self.start) + 1
-        self.drop(end - self.start if end else len(self))
-        return end > 0
 
     def peek(self, count: int) -> bytes:
         """Give the next ``count`` octets, or as many as there are, without taking them."""

@@ -407,13 +407,14 @@ def _parse_path(text: str, utf8: bool) -> tuple[str | None, str]:
             raise MalformedAddress(f"not a path: {text!r}")
         text = modern
     mailbox: str | None = match[1]
-    if mailbox is not None:
+    if mailbox is not None and len(mailbox) > _SHORT:
         _check_domain_length(mailbox)
-    return mailbox, text[match.end() :].rstrip("\t ")
+    end = match.end()
+    return mailbox, text[end:].rstrip("\t ") if end < len(text) else ""
 
 
 def _check_domain_length(mailbox: str) -> str:
     """Return the mailbox, or raise MalformedAddress if its domain is too long."""
-    if len(mailbox) > _SHORT and len(split_mailbox(mailbox)[1].encode()) > _DOMAIN_LIMIT:
+    if len(split_mailbox(mailbox)[1].encode()) > _DOMAIN_LIMIT:
         raise MalformedAddress(f"a domain of more than {_DOMAIN_LIMIT} octets: {mailbox!r}")
     return mailbox

@@ -26,6 +26,9 @@ from .proxy import parse_proxy_header
 
 __all__ = ["AuthResponseReader", "BodyReader", "CommandReader", "Mode", "ProxyReader", "Reader"]
 
+# Makes a named tuple without a call of its __new__, which is Python code; one is made a command.
+_new = tuple.__new__
+
 _DOT_LINE = b"\r\n."
 _END_OF_BODY = b"\r\n.\r\n"
 
@@ -69,21 +72,21 @@ class _LineReader:
         self._dropping = False
 
     def _read_line(self, buffer: ReceiveBuffer) -> bytes | None:
-        if self._dropping:
-            if not buffer.drop_line():
-                return None
-            self._dropping = False
-            raise CommandTooLong
         line = buffer.take_line()
-        if line is None:
-            if len(buffer) > self._limit:
-                self._dropping = True
-                buffer.clear()
+        if line is None or self._dropping or len(line) > self._limit:
+            self._drop_line(buffer, line)
             return None
-        if len(line) > self._limit:
-            raise CommandTooLong
         # CRLF ends a command; a bare LF does so as well, since 1.4 and many scripts rely on it.
         return line[:-2] if line.endswith(b"\r\n") else line[:-1]
+
+    def _drop_line(self, buffer: ReceiveBuffer, line: bytes | None) -> None:
+        """Drop what cannot become a line within the limit; raise once it came to its end."""
+        if line is not None:
+            self._dropping = False
+            raise CommandTooLong
+        if self._dropping or len(buffer) > self._limit:
+            self._dropping = True
+            buffer.clear()
 
 
 class CommandReader(_LineReader):
@@ -115,7 +118,7 @@ class CommandReader(_LineReader):
             raise BadCommand("not a verb")
         if not (self._utf8 or argument.isascii()):
             raise NonAsciiCommand
-        return Command(verb.upper(), argument.strip() or None, len(line))
+        return _new(Command, (verb.upper(), argument.strip() or None, len(line)))
 
 
 class AuthResponseReader(_LineReader):

@@ -58,6 +58,10 @@ class TransactionVerbs(Verbs):
     # Whom a message is for that was not answered yet.
     _unanswered: list[str] | None = None
 
+    async def _is_refused_early(self, verb: str) -> bool:
+        """Refuse what comes before a greeting, or before AUTH where it is required."""
+        return await self.check_helo_needed() or await self.check_auth_needed(verb)
+
     # -- the argument of MAIL and RCPT ------------------------------------------------------------
 
     def _parse_path(self, verb: str, arg: str | None) -> tuple[str, dict[str, str | None]]:
@@ -111,7 +115,7 @@ class TransactionVerbs(Verbs):
     @syntax("MAIL FROM: <address>", extended=" [SP <mail-parameters>]")
     async def smtp_MAIL(self, arg: str | None) -> None:
         """Begin a transaction (RFC 5321 section 4.1.1.2)."""
-        if await self.check_helo_needed() or await self.check_auth_needed("MAIL"):
+        if not self._may_pass() and await self._is_refused_early("MAIL"):
             return
         address, parameters = self._parse_path("MAIL", arg)
         if (refused := self._refused("MAIL")) is not None:
@@ -133,7 +137,7 @@ class TransactionVerbs(Verbs):
     @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
     async def smtp_RCPT(self, arg: str | None) -> None:
         """Name a recipient (RFC 5321 section 4.1.1.3)."""
-        if await self.check_helo_needed() or await self.check_auth_needed("RCPT"):
+        if not self._may_pass() and await self._is_refused_early("RCPT"):
             return
         if (refused := self._refused("RCPT")) is not None:
             await self.push(refused)
@@ -169,7 +173,7 @@ class TransactionVerbs(Verbs):
     @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:
         """Receive the message (RFC 5321 section 4.1.1.4)."""
-        if await self.check_helo_needed() or await self.check_auth_needed("DATA"):
+        if not self._may_pass() and await self._is_refused_early("DATA"):
             return
         if (refused := self._refused("DATA")) is not None:
             await self.push(refused)
@@ -193,7 +197,8 @@ class TransactionVerbs(Verbs):
     async def _receive_whole(self) -> Any:
         """Read the body and hand it on; give the reply to it."""
         try:
-            event = await self._next_event()
+            while (event := self._connection.next_event()) is None:
+                await self._receive()
         except BodyIncomplete:
             raise
         except BodyError as fault:
