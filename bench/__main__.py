@@ -52,8 +52,17 @@ def make_plan(environment: Environment, *, quick: bool, rounds: int | None) -> P
     """Lay out a run of four minutes, or of half a minute."""
     subjects = choose_subjects(environment, quick=quick)
     if quick:
-        quickly = {"seconds": 0.07, "idle": 1000, "burst": 2000, "patience": 2.0, "starts": 2}
-        return Plan(environment, subjects, rounds or 3, **quickly)  # type: ignore[arg-type]
+        return Plan(
+            environment,
+            subjects,
+            rounds or 3,
+            seconds=0.07,
+            idle=1_000,
+            burst=2_000,
+            patience=2.0,
+            fresh=1,
+            starts=1,
+        )
     return Plan(environment, subjects, rounds or 5)
 
 

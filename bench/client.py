@@ -399,7 +399,7 @@ def hold(address: Address, count: int, *, seconds: float = 60.0) -> list[socket.
     Raises:
         LoadError: the server refused something, hung up, or took too long.
     """
-    driver = _Driver(address, repeat(_greet_and_hello, count), 50, keep=True)
+    driver = _Driver(address, repeat(_greet_and_hello, count), 80, keep=True)
     try:
         _timed(driver, count, seconds)
     except BaseException:

@@ -66,7 +66,7 @@ def prepare(folder: Path = ROOT / "build" / "bench") -> Environment:
     trustme.CA().issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
         certificate
     )
-    environment = Environment(folder, _make_venv(folder / "new"), certificate)
+    environment = Environment(folder, _make_venv(folder, "new"), certificate)
     site = _run(environment.new, "-c", "import site; print(site.getsitepackages()[0])")
     Path(site, "aiosmtpd-tree.pth").write_text(f"{ROOT / 'src'}\n")
     _add_old(environment)
@@ -84,7 +84,8 @@ def _run(*command: str | Path, cwd: Path | None = None) -> str:
     ).stdout.strip()
 
 
-def _make_venv(folder: Path) -> Path:
+def _make_venv(parent: Path, name: str) -> Path:
+    folder = parent / f"{name}-{sys.version_info.major}.{sys.version_info.minor}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         _run(sys.executable, "-m", "venv", folder)
@@ -106,7 +107,7 @@ def _pip_install(python: Path, package: str) -> None:
 
 def _add_old(environment: Environment) -> None:
     try:
-        python = _make_venv(environment.folder / "old")
+        python = _make_venv(environment.folder, "old")
         if not _imports(python, "aiosmtpd"):
             _pip_install(python, f"aiosmtpd=={OLD}")
     except subprocess.CalledProcessError:

@@ -33,6 +33,7 @@ class Plan:
         idle: how many idle connections there are in scenario 9.
         burst: how many connections there are in scenario 10.
         patience: seconds to wait for the last greeting in scenario 10.
+        fresh: how many servers each are started in scenario 11.
         starts: how many interpreters a round are started in scenario 12.
     """
 
@@ -43,6 +44,7 @@ class Plan:
     idle: int = 10_000
     burst: int = 5_000
     patience: float = 10.0
+    fresh: int = 5
     starts: int = 4
 
 
@@ -95,13 +97,17 @@ def _deliver(key: str, title: str, work: Work, plan: Plan) -> list[Result]:
 
 def _calibrate(plan: Plan, server: Server, work: Work) -> int:
     """Warm a server up; give how many messages it takes in the time of one round."""
-    count = work.connections
-    for _ in range(5):
+    few = work.connections
+    # What a run takes however few messages it has: the client's start, the connections.
+    fixed = send(plan.environment, server, work, few).seconds
+    count = 4 * few
+    for _ in range(4):
         seconds = send(plan.environment, server, work, count).seconds
-        if seconds > plan.seconds / 4:
+        each = max(seconds - fixed, seconds / 10) / (count - few)
+        if seconds > plan.seconds / 2:
             break
-        count = int(count * min(10.0, plan.seconds / seconds))
-    return max(work.connections, int(count * plan.seconds / seconds))
+        count = max(few, int(min(8 * count, plan.seconds / each)))
+    return max(few, int(plan.seconds / each))
 
 
 def _send_and_measure(plan: Plan, server: Server, work: Work, count: int, row: Row) -> None:
@@ -159,6 +165,7 @@ def _hold_and_measure(plan: Plan, server: Server, count: int, row: Row, busy_row
             CPU_to_open=(cpu_seconds(server.pid) - used) / count * 1e6,
             seconds_to_open=time.monotonic() - began,
         )
+        messages = _calibrate(plan, server, work)
         for _ in range(plan.rounds):
             _send_and_measure(plan, server, work, messages, busy_row)
     finally:
@@ -215,7 +222,7 @@ def _large(plan: Plan) -> list[Result]:
     for stream, result in ((False, whole), (True, streamed)):
         subjects = [subject for subject in plan.subjects if subject.streams or not stream]
         rows = {subject.key: Row(subject.key, subject.title) for subject in subjects}
-        for _ in range(plan.rounds):
+        for _ in range(plan.fresh):
             for subject in subjects:
                 with serving(plan.environment, subject, stream=stream) as server:
                     _send_large(plan, server, rows[subject.key])
