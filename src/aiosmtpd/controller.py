@@ -1,9 +1,8 @@
 """Controllers: a server for programs that are not asynchronous themselves.
 
 A threaded controller owns a thread and the event loop in it; an unthreaded one runs in a loop of the
-caller's. Both are shells around :mod:`aiosmtpd.server`: they say when to listen and when to stop, and
-let subclasses replace every step. The steps, and the order in which they are called, are those of
-aiosmtpd 1.4, since many programs override some of them.
+caller's. Both are shells around :mod:`aiosmtpd.server`. The steps, and the order in which they are
+called, are those of aiosmtpd 1.4, since many programs override some of them.
 """
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ from socket import AF_INET6, SOCK_STREAM, has_ipv6
 from socket import socket as makesock
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from .server import Connections, Server, Unavailable, listen, listen_unix, settle
+from .listening import listen_on, listen_unix
+from .server import Connections, Server, Unavailable, settle
 from .smtp import SMTP
 
 if TYPE_CHECKING:
@@ -114,7 +114,6 @@ class BaseController(metaclass=ABCMeta):
             :class:`~aiosmtpd.smtp.SMTP`; the machine's own if None.
         drain_timeout: seconds that running commands may take once the server is stopped.
         **SMTP_parameters: for :class:`~aiosmtpd.smtp.SMTP`; ``enable_SMTPUTF8`` is on unless given.
-            The dict ``server_kwargs`` is the deprecated way to give them.
 
     Attributes:
         server: what :meth:`_create_server` made, while the server listens; else None.
@@ -517,12 +516,11 @@ class InetMixin(BaseController):
     """A controller that listens on TCP.
 
     Args:
-        handler: see :class:`BaseController`.
         hostname: where to listen: a name or a numeric address; ``""`` for every interface and
             ``"localhost"`` for the loopback, both in both address families; None for
             :func:`get_localhost`.
         port: the port; 0 for one that is free.
-        loop, **kwargs: see the controllers.
+        handler, loop, **kwargs: see :class:`BaseController`.
 
     Attributes:
         hostname: the argument, or the address that None stands for.
@@ -542,9 +540,13 @@ class InetMixin(BaseController):
         self.hostname = self._localhost if hostname is None else hostname
         self.port = port
 
+    def make_socket(self) -> socket.socket | None:
+        """Give the socket to listen on, bound or not; None, as here, for sockets of our own."""
+        return None
+
     def _create_server(self) -> Awaitable[asyncio.AbstractServer]:
         """Listen, and give what makes the server when it is awaited in :attr:`loop`."""
-        sockets = listen(self.hostname, self.port)
+        sockets = listen_on(self.make_socket(), self.hostname, self.port)
         self.port = self.port or sockets[0].getsockname()[1]
         return self._listen_on(sockets)
 
@@ -556,10 +558,9 @@ class UnixSocketMixin(BaseController):
     """A controller that listens on a Unix socket.
 
     Args:
-        handler: see :class:`BaseController`.
         unix_socket: the path of the socket. The file of a socket that nobody listens on is replaced,
             and the file is removed when the server is closed.
-        loop, **kwargs: see the controllers.
+        handler, loop, **kwargs: see :class:`BaseController`.
 
     Attributes:
         unix_socket: the path as a string.

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-__all__ = ["BACKLOG", "SocketFile", "listen", "listen_soon", "listen_unix"]
+__all__ = ["BACKLOG", "SocketFile", "listen", "listen_on", "listen_soon", "listen_unix"]
 
 log = logging.getLogger("mail.log")
 
@@ -182,6 +182,40 @@ def listen(
     _check_reuse_port(reuse_port)
     groups = [_look_up(each, port) for each in _hosts(host)]
     return _listen_everywhere(groups, backlog=backlog, reuse_port=reuse_port)
+
+
+def listen_on(sock: socket.socket | None, host: str, port: int) -> list[socket.socket]:
+    """Listen on a socket that the program made, to set options or because somebody handed it on.
+
+    Args:
+        sock: a stream socket. If it is not bound, it is bound to the first address of ``host`` in its
+            family. It is closed if that fails. None for sockets as :func:`listen` makes them.
+        host: a name or a numeric address.
+        port: the port; 0 for one that is free.
+
+    Returns:
+        Listening, non-blocking sockets.
+
+    Raises:
+        OSError: the address cannot be had, or ``host`` has none in the socket's family.
+    """
+    if sock is None:
+        return listen(host, port)
+    try:
+        name = sock.getsockname()
+        if isinstance(name, tuple) and name[1] == 0:
+            found = [address for family, address in _look_up(host, port) if family == sock.family]
+            if not found:
+                raise OSError(
+                    errno.EADDRNOTAVAIL, f"{host!r} has no address of the socket's family"
+                )
+            sock.bind(found[0])
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return [sock]
 
 
 def _check_reuse_port(reuse_port: bool) -> None:
