@@ -393,7 +393,7 @@ class HandlesSTARTTLS(Protocol):
             envelope: an empty envelope.
 
         Returns:
-            True to go on, False to answer 554 to every command but EHLO, LHLO, NOOP and QUIT.
+            True to go on, False to answer 554 to every command but QUIT.
         """
 
 

@@ -369,11 +369,14 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
             command.size > self.command_size_limit or self.command_size_limits
         ) and command.size > self._size_limit_of(verb):
             return self.push(replies.COMMAND_TOO_LONG)
-        if verb not in ALLOWED_BEFORE_STARTTLS:
-            if self.require_starttls and self._tls_protocol is None:
-                return self.push(replies.STARTTLS_REQUIRED)
-            if not self._tls_handshake_okay:
-                return self.push(replies.TLS_REFUSED)
+        if (
+            self.require_starttls
+            and verb not in ALLOWED_BEFORE_STARTTLS
+            and self._tls_protocol is None
+        ):
+            return self.push(replies.STARTTLS_REQUIRED)
+        if not self._tls_handshake_okay and verb != "QUIT":  # RFC 3207 section 4.1
+            return self.push(replies.TLS_REFUSED)
         if self._call_limits is not None and self._is_over_limit(verb):
             return self._hang_up(replies.sent_too_many_times(verb))
         method: Callable[[str | None], Awaitable[None]] | None = getattr(self, "smtp_" + verb, None)
