@@ -367,8 +367,8 @@ class ConnectionProtocol(asyncio.Protocol):
                         break
                 except ProtocolError as fault:
                     await self._refuse(fault)
-                except asyncio.CancelledError:
-                    if not await self._survive():
+                except asyncio.CancelledError as cancellation:
+                    if not await self._survive(cancellation):
                         raise
                 except Exception as error:
                     await self._fail(error)
@@ -379,17 +379,24 @@ class ConnectionProtocol(asyncio.Protocol):
         finally:
             self._close()
 
-    async def _survive(self) -> bool:
-        """After a cancellation: True if it was the limit for handlers, which ends one command only."""
+    async def _survive(self, cancellation: asyncio.CancelledError) -> bool:
+        """After a cancellation: True if it ended one command only, and not the connection."""
         task = self._handler_coroutine
-        if not self._overdue or self.transport is None or task is None:
-            log.info("%r Connection lost during _handle_client()", self.session.peer)
-            return False
-        self._overdue = False
-        task.uncancel()
-        log.error("%r a command took longer than its limit to handle", self.session.peer)
-        await self._answer_overdue()
-        return True
+        if self.transport is not None and task is not None:
+            if self._overdue:
+                self._overdue = False
+                task.uncancel()
+                log.error("%r a command took longer than its limit to handle", self.session.peer)
+                await self._answer_overdue()
+                return True
+            if not task.cancelling():
+                # Not this task was cancelled, but one that a hook waited for.
+                error = RuntimeError("what a hook waited for was cancelled")
+                error.__cause__ = cancellation
+                await self._answer_exception(error)
+                return True
+        log.info("%r Connection lost during _handle_client()", self.session.peer)
+        return False
 
     async def _fail(self, error: Exception) -> None:
         """Answer an exception that nobody expected, unless the client is gone.
@@ -399,7 +406,11 @@ class ConnectionProtocol(asyncio.Protocol):
         if isinstance(error, ConnectionResetError):
             raise error
         if self.transport is not None:
-            await self._answer_exception(error)
+            try:
+                await self._answer_exception(error)
+            except asyncio.CancelledError as cancellation:
+                if not await self._survive(cancellation):
+                    raise
         elif not isinstance(error, ConnectionError):
             log.error("%r error after the connection was lost", self.session.peer, exc_info=error)
 

@@ -465,6 +465,21 @@ def test_a_hook_that_fails_and_a_client_that_leaves(
     assert "the disk is full" in caplog.text
 
 
+def test_a_hook_that_waits_for_what_is_cancelled(connect: Connect) -> None:
+    async def read(body: AsyncIterator[bytes]) -> str:
+        other = asyncio.ensure_future(asyncio.sleep(100))
+        other.cancel()
+        await other
+        return "250 OK"
+
+    wire = connect(reading_by(read))
+    wire.to_data()
+    wire.send(b"one\r\n")
+    assert wire.heard() == []
+    assert wire.say("QUIT", ".", "NOOP") == [LOCAL_ERROR, "250 OK"]
+    assert_goes_on(wire)
+
+
 def test_a_hook_that_took_too_long(connect: Connect) -> None:
     async def read(body: AsyncIterator[bytes]) -> str:
         await asyncio.sleep(100)

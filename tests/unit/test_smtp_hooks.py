@@ -157,6 +157,25 @@ def test_the_text_of_an_exception_goes_out_in_debug_mode_only(connect: Connect) 
     assert wire.say("NOOP") == ["451 4.3.0 Error: (ValueError) one"]
 
 
+def test_a_hook_that_waits_for_what_is_cancelled(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def wait_in_vain(*_: Any) -> str:
+        other = asyncio.ensure_future(asyncio.sleep(100))
+        other.cancel()
+        await other
+        return "250 OK"
+
+    wire = connect(handler_with(NOOP=wait_in_vain, DATA=wait_in_vain))
+    assert wire.say("NOOP", "VRFY x") == [*LOCAL_ERROR, CANNOT_VRFY]
+    assert "was cancelled" in caplog.text
+    wire.to_data()
+    assert wire.say(".", "RCPT TO:<a@example.com>") == [
+        *LOCAL_ERROR,
+        "503 Error: need MAIL command",
+    ]
+
+
 def test_a_hook_that_is_no_coroutine_is_a_local_error(connect: Connect) -> None:
     assert connect(handler_with(NOOP=lambda *_: "250 OK")).say("NOOP") == LOCAL_ERROR
 

@@ -216,6 +216,21 @@ def test_receiving_a_body_is_no_time_of_a_handler(connect: Connect) -> None:
     assert wire.heard() == ["250 slow"]
 
 
+def test_the_limit_is_for_handle_exception_too(connect: Connect) -> None:
+    class Handler:
+        async def handle_NOOP(self, *_: Any) -> str:
+            raise ValueError
+
+        async def handle_exception(self, error: Exception) -> str:
+            await asyncio.sleep(1000)
+            return "451 late"
+
+    wire = connect(Handler(), handler_timeout=30)
+    wire.say("NOOP", "VRFY")
+    wire.wait(31)
+    assert wire.heard() == [TOO_LONG, "501 Syntax: VRFY <address>"]
+
+
 def test_a_hook_that_will_not_be_cancelled(connect: Connect) -> None:
     class Stubborn:
         async def handle_NOOP(self, *_: Any) -> str:

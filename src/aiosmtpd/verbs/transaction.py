@@ -229,8 +229,9 @@ class TransactionVerbs(Verbs):
         try:
             status = await hook(self, self.session, self.envelope, body)
         except asyncio.CancelledError:
-            # The limit on handlers ends this command only, whatever else the whole connection.
-            if self._overdue:
+            # Unless it ends the connection, the next command is behind the end of the body.
+            task = asyncio.current_task()
+            if self._overdue or (task is not None and not task.cancelling()):
                 await body.finish()
             raise
         except Exception as error:
