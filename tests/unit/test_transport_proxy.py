@@ -210,6 +210,7 @@ def test_a_limit_that_is_none(timeout: float) -> None:
 
 
 def test_a_limit_that_is_short(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "mail.log")
     SMTP(None, proxy_protocol_timeout=3.0)
     assert caplog.text == ""
     SMTP(None, proxy_protocol_timeout=2.9)
