@@ -517,6 +517,31 @@ def test_a_mechanism_that_returns_something_else(connect: Connect, returned: Any
     assert not wire.server.session.authenticated
 
 
+def test_a_mechanism_may_ask_as_it_could_in_1_2(connect: Connect) -> None:
+    class Handler:
+        async def auth_OLD(self, server: SMTP, args: list[str]) -> AuthResult:
+            response = await server._auth_interact("334 Pw==")
+            return AuthResult(success=response == b"hi")
+
+    wire = connect(Handler(), auth_require_tls=False)
+    wire.ehlo()
+    with pytest.warns(DeprecationWarning, match="challenge_auth"):
+        assert wire.say("AUTH OLD", b64(b"hi")) == ["334 Pw==", SUCCESS]
+
+
+@pytest.mark.parametrize("returned", [True, "anne", b"anne"])
+def test_a_mechanism_may_return_what_it_could_in_1_2(connect: Connect, returned: Any) -> None:
+    class Handler:
+        async def auth_OLD(self, server: SMTP, args: list[str]) -> Any:
+            return returned
+
+    wire = connect(Handler(), auth_require_tls=False)
+    wire.ehlo()
+    assert wire.say("AUTH OLD") == [SUCCESS]
+    assert wire.server.session.authenticated is True
+    assert wire.server.session.auth_data == returned
+
+
 @pytest.mark.parametrize("returned", [None, MISSING, False])
 def test_a_mechanism_that_returns_nothing_has_failed(connect: Connect, returned: Any) -> None:
     class Handler:
@@ -602,11 +627,13 @@ def test_the_gates_are_before_the_hook(connect: Connect) -> None:
         ("a+4@example.com", False),
         ("a+20b@example.com", False),
         ("@example.com", False),
+        (None, False),
     ],
 )
-def test_auth_of_mail(connect: Connect, value: str, accepted: bool) -> None:
+def test_auth_of_mail(connect: Connect, value: str | None, accepted: bool) -> None:
     wire = greeted(connect)
-    assert wire.say(f"MAIL FROM:<a@example.com> AUTH={value}") == (
+    parameter = "AUTH" if value is None else f"AUTH={value}"
+    assert wire.say(f"MAIL FROM:<a@example.com> {parameter}") == (
         ["250 OK"] if accepted else ["501 Syntax: MAIL FROM: <address> [SP <mail-parameters>]"]
     )
     if accepted:

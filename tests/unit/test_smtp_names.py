@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
 import aiosmtpd.smtp
 from aiosmtpd.session import Envelope, Session
-from aiosmtpd.smtp import MISSING, SMTP, TLSSetupException, login_always_fail, sanitize
+from aiosmtpd.smtp import (
+    MISSING,
+    SMTP,
+    TLSSetupException,
+    login_always_fail,
+    sanitize,
+    sanitized_log,
+)
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Connect
@@ -67,6 +75,26 @@ def test_everything_that_is_named_is_there() -> None:
 )
 def test_sanitize(line: bytes, sanitized: bytes) -> None:
     assert sanitize(line) == sanitized
+
+
+def test_sanitized_log() -> None:
+    log = mock.Mock()
+    sanitized_log(log, "%r %r %d", "AUTH PLAIN c2VjcmV0", b"AUTH PLAIN c2VjcmV0", 7, stacklevel=2)
+    log.assert_called_once_with(
+        "%r %r %d", "AUTH PLAIN ********", b"AUTH PLAIN ********", 7, stacklevel=2
+    )
+
+
+@pytest.mark.parametrize(("limit", "default"), [(None, None), (7, 7), ({"NOOP": 1}, 20)])
+def test_the_call_limit_of_other_verbs(limit: Any, default: int | None) -> None:
+    assert SMTP(None, command_call_limit=limit)._call_limit_default == default
+
+
+def test_the_loop_may_be_set() -> None:
+    loop = mock.Mock()
+    server = SMTP(None)
+    server.loop = loop
+    assert server.loop is loop
 
 
 @pytest.mark.parametrize(

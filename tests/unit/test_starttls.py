@@ -303,6 +303,35 @@ def test_handle_starttls(
     run(test)
 
 
+@pytest.mark.parametrize("raises", [False, True])
+def test_handle_exception_is_told_of_handle_starttls(
+    run: Run,
+    serve: Serve,
+    server_tls: ssl.SSLContext,
+    client_tls: ssl.SSLContext,
+    raises: bool,
+) -> None:
+    told = []
+
+    class Handler:
+        def handle_STARTTLS(self, *_: Any) -> bool:
+            raise LookupError("the directory is closed")
+
+        async def handle_exception(self, error: Exception) -> str:
+            told.append(error)
+            if raises:
+                raise ValueError
+            return "554 nobody is told"
+
+    async def test() -> None:
+        async with serve(Handler(), tls_context=server_tls) as (client, _):
+            await client.starttls(client_tls)
+            assert await client.say("EHLO client.example") == REFUSED
+            assert [type(error) for error in told] == [LookupError]
+
+    run(test)
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_handle_starttls_that_fails_refuses(
     run: Run,

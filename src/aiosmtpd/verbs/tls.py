@@ -37,7 +37,9 @@ class TlsVerbs(Verbs):
             await self._start_tls(self.tls_context, self._timeout_duration)
         except OSError as error:
             log.error("%r TLS handshake failed: %s", self.session.peer, error)
-            await self._report_tls_failure(error)
+            failure = TLSSetupException(f"the TLS handshake failed: {error}")
+            failure.__cause__ = error
+            await self._report_tls_failure(failure)
             raise ConnectionResetError("the TLS handshake failed") from error
         self._forget_client()
         self._tls_handshake_okay = False
@@ -49,15 +51,16 @@ class TlsVerbs(Verbs):
             await self._report_tls_failure(error)
 
     async def _report_tls_failure(self, error: Exception) -> None:
-        """Tell ``handle_exception`` of a failed handshake; there is nobody to answer any more."""
+        """Tell ``handle_exception`` of an error that nobody can be answered for."""
         hook = self._find_hook("handle_exception")
         if hook is None:
             return
-        failure = TLSSetupException(f"the TLS handshake failed: {error}")
-        failure.__cause__ = error
-        outcome = hook(failure)
-        if inspect.isawaitable(outcome):
-            await outcome
+        try:
+            outcome = hook(error)
+            if inspect.isawaitable(outcome):
+                await outcome
+        except Exception:
+            log.exception("%r Exception in handle_exception()", self.session.peer)
 
     def _forget_client(self) -> None:
         """Forget what the client said of itself, and only that (RFC 3207 section 4.2)."""
