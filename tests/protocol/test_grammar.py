@@ -696,7 +696,13 @@ def test_errors_carry_their_replies() -> None:
 
 
 def _patterns() -> list[re.Pattern[str]]:
-    return [*grammar._ASCII, *grammar._UTF8, grammar._LITERAL, grammar._XTEXT]
+    rules = ["path", "unbracketed_path", "mailbox", "domain", "parameters"]
+    grammars = [grammar._ASCII, grammar._UTF8]
+    return [
+        *(getattr(each, rule) for each in grammars for rule in rules),
+        grammar._LITERAL,
+        grammar._XTEXT,
+    ]
 
 
 def test_runs_give_nothing_back() -> None:

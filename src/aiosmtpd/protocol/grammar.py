@@ -31,8 +31,8 @@ RFC 6531 allows them: much software, ``str.splitlines`` for one, ends a line at 
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import NamedTuple
 
 from .errors import MalformedAddress, MalformedParameters
 from .obsolete import modern_path
@@ -115,80 +115,94 @@ _END = r"[ \t]*+\Z"
 _SP_OR_END = rf"(?: ++|{_END})"
 
 
-class _Grammar(NamedTuple):
-    """The rules that differ with SMTPUTF8; each is to be matched from the start of a text."""
+class _Grammar:
+    """The rules that differ with SMTPUTF8; each is to be matched from the start of a text.
 
-    path: re.Pattern[str]
-    unbracketed_path: re.Pattern[str]
-    mailbox: re.Pattern[str]
-    domain: re.Pattern[str]
-    parameters: re.Pattern[str]
-
-
-def _compile(utf8_non_ascii: str) -> _Grammar:
-    """Compile the grammar of RFC 5321 section 4.1.2, extended by a range of characters.
+    A rule is compiled when it is first used: all of them take longer than the rest of the package
+    takes to be imported.
 
     Args:
         utf8_non_ascii: characters as they stand inside a class, which RFC 6531 section 3.3 adds to
             atext, qtextSMTP and esmtp-value, and as U-labels to sub-domain; may be empty.
     """
-    #   Let-dig     = ALPHA / DIGIT
-    #   sub-domain  = Let-dig [Ldh-str]
-    #   Domain      = sub-domain *("." sub-domain)
-    #
-    # Seen flat: runs of Let-dig, between them either one dot or some hyphens. That a label is no
-    # longer than 63 octets, and that a U-label is one that IDNA knows, is for DNS to say.
-    let_dig = rf"[A-Za-z0-9_{utf8_non_ascii}]++"
-    domain = rf"{let_dig}(?:(?:\.|-++){let_dig})*"
 
-    #   atext       = ALPHA / DIGIT / "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "/" /
-    #                 "=" / "?" / "^" / "_" / "`" / "{" / "|" / "}" / "~"       ; RFC 5322
-    #   Atom        = 1*atext
-    #   Dot-string  = Atom *("."  Atom)
-    atom = rf"[A-Za-z0-9!#$%&'*+\-/=?^_`{{|}}~{utf8_non_ascii}]++"
-    dot_string = rf"{atom}(?:\.{atom})*"
+    def __init__(self, utf8_non_ascii: str) -> None:
+        #   Let-dig     = ALPHA / DIGIT
+        #   sub-domain  = Let-dig [Ldh-str]
+        #   Domain      = sub-domain *("." sub-domain)
+        #
+        # Seen flat: runs of Let-dig, between them either one dot or some hyphens. That a label is no
+        # longer than 63 octets, and that a U-label is one that IDNA knows, is for DNS to say.
+        let_dig = rf"[A-Za-z0-9_{utf8_non_ascii}]++"
+        self._domain = domain = rf"{let_dig}(?:(?:\.|-++){let_dig})*"
 
-    #   quoted-pairSMTP  = %d92 %d32-126
-    #   qtextSMTP        = %d32-33 / %d35-91 / %d93-126
-    #   QcontentSMTP     = qtextSMTP / quoted-pairSMTP
-    #   Quoted-string    = DQUOTE *QcontentSMTP DQUOTE
-    qtext = rf"[ !#-\[\]-~{utf8_non_ascii}]*+"
-    quoted_string = rf'"{qtext}(?:\\[ -~]{qtext})*"'
+        #   atext       = ALPHA / DIGIT / "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "/" /
+        #                 "=" / "?" / "^" / "_" / "`" / "{" / "|" / "}" / "~"       ; RFC 5322
+        #   Atom        = 1*atext
+        #   Dot-string  = Atom *("."  Atom)
+        atom = rf"[A-Za-z0-9!#$%&'*+\-/=?^_`{{|}}~{utf8_non_ascii}]++"
+        dot_string = rf"{atom}(?:\.{atom})*"
 
-    #   Local-part  = Dot-string / Quoted-string
-    #   Mailbox     = Local-part "@" ( Domain / address-literal )
-    mailbox = rf"(?:{dot_string}|{quoted_string})(?:@(?:{domain}|{_ADDRESS_LITERAL}))?"
+        #   quoted-pairSMTP  = %d92 %d32-126
+        #   qtextSMTP        = %d32-33 / %d35-91 / %d93-126
+        #   QcontentSMTP     = qtextSMTP / quoted-pairSMTP
+        #   Quoted-string    = DQUOTE *QcontentSMTP DQUOTE
+        qtext = rf"[ !#-\[\]-~{utf8_non_ascii}]*+"
+        quoted_string = rf'"{qtext}(?:\\[ -~]{qtext})*"'
 
-    #   At-domain     = "@" Domain
-    #   A-d-l         = At-domain *( "," At-domain )
-    #   Path          = "<" [ A-d-l ":" ] Mailbox ">"
-    #   Reverse-path  = Path / "<>"
-    a_d_l = rf"@{domain}(?:,@{domain})*"
-    reverse_path = rf"<(?:(?:{a_d_l}:)?({mailbox}))?>"
+        #   Local-part  = Dot-string / Quoted-string
+        #   Mailbox     = Local-part "@" ( Domain / address-literal )
+        self._mailbox = mailbox = (
+            rf"(?:{dot_string}|{quoted_string})(?:@(?:{domain}|{_ADDRESS_LITERAL}))?"
+        )
 
-    #   esmtp-keyword  = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
-    #   esmtp-value    = 1*(%d33-60 / %d62-126)
-    #   esmtp-param    = esmtp-keyword ["=" esmtp-value]
-    #   Mail-parameters, Rcpt-parameters  = esmtp-param *(SP esmtp-param)
-    esmtp_param = rf"[A-Za-z0-9][A-Za-z0-9\-]*+(?:=[!-<>-~{utf8_non_ascii}]++)?"
-    parameters = rf" *+{esmtp_param}(?: ++{esmtp_param})*\Z"
+        #   At-domain     = "@" Domain
+        #   A-d-l         = At-domain *( "," At-domain )
+        #   Path          = "<" [ A-d-l ":" ] Mailbox ">"
+        #   Reverse-path  = Path / "<>"
+        a_d_l = rf"@{domain}(?:,@{domain})*"
+        self._reverse_path = rf"<(?:(?:{a_d_l}:)?({mailbox}))?>"
 
-    # No parameter begins with a dot, "@" or a parenthesis: a path without brackets that such a
-    # character follows goes on behind the spaces, in an obsolete form.
-    return _Grammar(
-        path=re.compile(rf" *+{reverse_path}{_SP_OR_END}"),
-        unbracketed_path=re.compile(rf" *+({mailbox})(?! *+[.@(]){_SP_OR_END}"),
-        mailbox=re.compile(rf"({mailbox}){_END}"),
-        domain=re.compile(rf"{domain}\Z"),
-        parameters=re.compile(parameters),
-    )
+        #   esmtp-keyword  = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
+        #   esmtp-value    = 1*(%d33-60 / %d62-126)
+        #   esmtp-param    = esmtp-keyword ["=" esmtp-value]
+        #   Mail-parameters, Rcpt-parameters  = esmtp-param *(SP esmtp-param)
+        esmtp_param = rf"[A-Za-z0-9][A-Za-z0-9\-]*+(?:=[!-<>-~{utf8_non_ascii}]++)?"
+        self._parameters = rf" *+{esmtp_param}(?: ++{esmtp_param})*\Z"
+
+    @functools.cached_property
+    def path(self) -> re.Pattern[str]:
+        """A path between brackets, and what ends it."""
+        return re.compile(rf" *+{self._reverse_path}{_SP_OR_END}")
+
+    @functools.cached_property
+    def unbracketed_path(self) -> re.Pattern[str]:
+        """A path without brackets, and what ends it."""
+        # No parameter begins with a dot, "@" or a parenthesis: a path without brackets that such a
+        # character follows goes on behind the spaces, in an obsolete form.
+        return re.compile(rf" *+({self._mailbox})(?! *+[.@(]){_SP_OR_END}")
+
+    @functools.cached_property
+    def mailbox(self) -> re.Pattern[str]:
+        """A mailbox that stands alone."""
+        return re.compile(rf"({self._mailbox}){_END}")
+
+    @functools.cached_property
+    def domain(self) -> re.Pattern[str]:
+        """A domain that stands alone."""
+        return re.compile(rf"{self._domain}\Z")
+
+    @functools.cached_property
+    def parameters(self) -> re.Pattern[str]:
+        """A list of parameters."""
+        return re.compile(self._parameters)
 
 
-_ASCII = _compile("")
+_ASCII = _Grammar("")
 
 # RFC 6531 section 3.3: UTF8-non-ascii, without C1 controls (U+0080 to U+009F), the separators
 # U+2028 and U+2029, and surrogates, which stand for octets that were no UTF-8.
-_UTF8 = _compile(r"\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff")
+_UTF8 = _Grammar(r"\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff")
 
 _LITERAL = re.compile(rf"{_ADDRESS_LITERAL}\Z")
 
