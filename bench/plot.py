@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
+from .report import format_number
 from .result import Result, Row
 
 __all__ = ["draw"]
@@ -19,7 +20,7 @@ _COLOURS = {
     "sink": "#e09f3e",
     "node": "#9a5b8f",
 }
-_BAR, _GAP, _HEAD, _LABEL, _PLOT, _END = 14, 26, 70, 16, 640, 210
+_BAR, _GAP, _HEAD, _LABEL, _PLOT, _END = 14, 26, 90, 16, 640, 210
 
 
 def draw(results: Sequence[Result]) -> str:
@@ -84,13 +85,13 @@ def _height_of(result: Result) -> int:
 
 def _draw_legend(svg: ET.Element, results: Sequence[Result]) -> None:
     titles = {row.subject: row.title for result in reversed(results) for row in result.rows}
-    x = _LABEL
-    for subject, colour in _COLOURS.items():
-        if subject in titles:
-            box = {"x": f"{x}", "y": "32"}
-            ET.SubElement(svg, "rect", box, width="10", height="10", fill=colour)
-            _text(svg, x + 14, 41, titles[subject])
-            x += 30 + 6 * len(titles[subject])
+    known = [subject for subject in _COLOURS if subject in titles]
+    for at, subject in enumerate(known):
+        row, column = divmod(at, 3)
+        x, y = _LABEL + 200 * column, 32 + 18 * row
+        box = {"x": f"{x}", "y": f"{y}"}
+        ET.SubElement(svg, "rect", box, width="10", height="10", fill=_COLOURS[subject])
+        _text(svg, x + 14, y + 9, titles[subject])
 
 
 def _draw_group(svg: ET.Element, result: Result, top: int, scale: _Scale) -> None:
@@ -101,7 +102,7 @@ def _draw_group(svg: ET.Element, result: Result, top: int, scale: _Scale) -> Non
         box = {"x": f"{_LABEL}", "y": f"{y}", "width": f"{end - _LABEL:.1f}"}
         ET.SubElement(svg, "rect", box, height=f"{_BAR - 2}", fill=_COLOURS[row.subject])
         mark = "≥ " if row.censored else ""
-        _text(svg, end + 4, y + 10, f"{ratio:.3g} ({mark}{row.median:.4g})")
+        _text(svg, end + 4, y + 10, f"{ratio:.3g} ({mark}{format_number(row.median)})")
 
 
 def _text(svg: ET.Element, x: float, y: float, text: str, weight: str = "normal") -> None:

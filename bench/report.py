@@ -11,7 +11,14 @@ from typing import Any
 
 from .result import Result, Row, Verdict
 
-__all__ = ["as_json", "describe_machine", "render_result", "render_table", "render_verdicts"]
+__all__ = [
+    "as_json",
+    "describe_machine",
+    "format_number",
+    "render_result",
+    "render_table",
+    "render_verdicts",
+]
 
 _REFERENCES = {"old-asyncio": "÷ 1.4.6", "sink": "÷ sink"}
 # Columns that are shares of one processor, shown in percent.
@@ -38,7 +45,7 @@ def _processor(cpuinfo: Path) -> str:
     return platform.processor() or "unknown"
 
 
-def _number(value: float) -> str:
+def format_number(value: float) -> str:
     """Write a number with three digits that count."""
     if value >= 100:
         return f"{value:,.0f}"
@@ -59,11 +66,11 @@ def render_result(result: Result) -> str:
 
 def _line(result: Result, row: Row, references: Sequence[str], columns: Sequence[str]) -> list[str]:
     mark = "≥ " if row.censored else ""
-    line = [row.title, f"{mark}{_number(row.median)}"]
-    line.append(f"{_number(min(row.samples))} to {_number(max(row.samples))}")
+    line = [row.title, f"{mark}{format_number(row.median)}"]
+    line.append(f"{format_number(min(row.samples))} to {format_number(max(row.samples))}")
     for name in references:
         ratio = result.ratio(row.subject, name)
-        line.append("" if ratio is None else _ratio(ratio))
+        line.append("" if ratio is None else _bound(result, row, name) + _ratio(ratio))
     for column in columns:
         values = row.extra.get(column)
         if not values:
@@ -71,8 +78,17 @@ def _line(result: Result, row: Row, references: Sequence[str], columns: Sequence
         elif column in _SHARES:
             line.append(f"{statistics.median(values):.0%}")
         else:
-            line.append(_number(statistics.median(values)))
+            line.append(format_number(statistics.median(values)))
     return line
+
+
+def _bound(result: Result, row: Row, reference: str) -> str:
+    """Mark a ratio that is only a bound, because one of the two was not waited for."""
+    other = result.row(reference)
+    censored = other is not None and other.censored
+    if row.censored == censored:
+        return ""
+    return "≥ " if row.censored else "≤ "
 
 
 def _ratio(ratio: float) -> str:
@@ -103,7 +119,7 @@ def render_verdicts(verdicts: Iterable[Verdict], results: Sequence[Result]) -> s
         if result is None:  # it was not asked for
             continue
         unit = "" if goal.reference else f" {result.unit.split()[0]}"
-        write = _number if goal.reference is None else _ratio
+        write = format_number if goal.reference is None else _ratio
         met = {None: "not measured", True: "met", False: "missed"}[verdict.met]
         lines.append(
             [

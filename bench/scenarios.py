@@ -43,7 +43,7 @@ class Plan:
     seconds: float = 0.4
     idle: int = 10_000
     burst: int = 5_000
-    patience: float = 10.0
+    patience: float = 15.0
     fresh: int = 5
     starts: int = 4
 

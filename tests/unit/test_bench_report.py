@@ -72,7 +72,10 @@ def test_table(result: Result) -> None:
 def test_censored(result: Result) -> None:
     """A time limit is not taken for a measurement."""
     result.rows[1].censored = True
-    assert " ≥ 270 |" in report.render_result(result)
+    text = " ".join(report.render_result(result).split())
+    assert "| ≥ 270 |" in text
+    assert "| ≤ 0.111 (1/9.0) |" in text
+    assert "| ≥ 4.50 |" in text
     assert "≥ 270" in draw([result])
 
 
