@@ -61,8 +61,8 @@ clean:
 
 # A stamp for each dependency group of pyproject.toml that is installed; groups need pip 25.1.
 $(VENV)/.%: pyproject.toml | $(VENV)/bin/pip
-	$(RUN_IN_VENV) pip install --quiet 'pip>=25.1'
-	$(RUN_IN_VENV) pip install --quiet --editable . --group $*
+	$(RUN_IN_VENV) pip install -qq 'pip>=25.1'
+	$(RUN_IN_VENV) pip install -qq --editable . --group $*
 	@touch $@
 
 # Debian keeps what `venv` needs in a package of its own.
