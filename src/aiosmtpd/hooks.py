@@ -372,7 +372,8 @@ class HandlesAUTH(Protocol):
             args: the words behind the verb: the mechanism, and perhaps an initial response.
 
         Returns:
-            The reply, or None if the hook has sent it. If neither, 535 is sent.
+            The reply, or None if the hook has sent it. If neither, 235 or 535 is sent, as
+            ``session.authenticated`` says.
         """
 
 
