@@ -357,6 +357,55 @@ def test_a_stream_holds_back_only_what_may_be_the_end() -> None:
 # -- the limit of a body --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("octets", "content"),
+    [
+        (b"\r\n.\r\n", b"\r\n"),
+        (b"\r\n..\r\n.\r\n", b"\r\n.\r\n"),
+        (b"\r\n.x\r\n.\r\n", b"\r\nx\r\n"),
+        (b"\r\n.\rx\r\n.\r\n", b"\r\n\rx\r\n"),
+        (b".\r\n\r\n.\r\n", b".\r\n\r\n"),
+    ],
+)
+def test_a_stream_gives_no_more_than_its_chunk_at_a_time(octets: bytes, content: bytes) -> None:
+    size = 65536
+    for distance in range(-2, len(octets) + 2):  # of the end of a chunk from what matters
+        filler = b"x" * (size - distance)
+        connection = Connection()
+        connection.expect_body(stream=True, line_limit=4 * size)
+        connection.receive_data(filler + octets + b"NOOP\r\n" * size)
+        chunks = []
+        while isinstance(event := connection.next_event(), BodyChunk):
+            chunks.append(event.data)
+        assert b"".join(chunks) == filler + content
+        assert max(map(len, chunks)) <= size
+        assert isinstance(event, BodyEnd)
+        assert connection.next_event() == Command("NOOP", None, 4)
+
+
+def test_a_stream_is_not_cut_into_crumbs() -> None:
+    size, lines = 65536, b"x" * 998 + b"\r\n"
+    body = lines * 1000
+    connection = Connection()
+    connection.expect_body(stream=True)
+    chunks = []
+    for start in range(0, len(body), size):
+        connection.receive_data(body[start : start + size])
+        while isinstance(event := connection.next_event(), BodyChunk):
+            chunks.append(event.data)
+    assert len(chunks) <= len(body) / size + 1
+
+
+def test_what_follows_a_fault_is_dropped_at_once_and_not_chunk_by_chunk() -> None:
+    connection = Connection()
+    connection.expect_body(stream=True, size_limit=1)
+    connection.receive_data(b"x\r\n" * 100_000)
+    with pytest.raises(BodyTooLarge):
+        connection.next_event()
+    assert connection.next_event() is None
+    assert len(connection.buffer) <= 4
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     ("octets", "content"),
@@ -456,3 +505,19 @@ def test_the_fault_of_the_first_octet_wins(read: Read, stream: bool) -> None:
         octets = b"DATA\r\n" + b"x" * 40 + b"\r\n.\r\n"
         told = read(octets, size_limit=size_limit, line_limit=10, stream=stream)
         assert told == [DATA, (fault,)] + [(BodyEnd,)] * stream
+
+
+def test_a_stream_tells_a_fault_with_the_octet_that_makes_it(read: Read) -> None:
+    """And not before it: what came so far may be all that ever comes."""
+    for octets, limits, fault in (
+        (b"x" * 10, {"line_limit": 10}, []),
+        (b"x" * 11, {"line_limit": 10}, [(BodyLineTooLong,)]),
+        (b"x" * 10, {"size_limit": 10}, []),
+        (b"x" * 11, {"size_limit": 10}, [(BodyTooLarge,)]),
+        # A line end that may be the begin of the end waits for what it is.
+        (b"x" * 10 + b"\r\n", {"size_limit": 10}, []),
+        (b"x" * 10 + b"\r\n.\r", {"size_limit": 10}, []),
+        (b"x" * 10 + b"\r\n.x", {"size_limit": 10}, [(BodyTooLarge,)]),
+    ):
+        told = read(b"DATA\r\n" + octets, complete=False, stream=True, **limits)
+        assert told == [DATA, *fault]
