@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from aiosmtpd.extensions import Extension
+from aiosmtpd.protocol import MalformedParameters, ProtocolError, Reply
 from aiosmtpd.smtp import SMTP
 
 if TYPE_CHECKING:
@@ -290,6 +293,78 @@ def test_smtputf8_of_a_mail_that_was_refused_is_forgotten(connect: Connect) -> N
     wire.say("MAIL FROM:<a@example.com>", "RCPT TO:<b@example.com>", "DATA", ".")
     assert handler.envelopes[0].smtp_utf8 is False
     assert handler.envelopes[0].mail_parameters == {}
+
+
+# -- an extension of one's own --------------------------------------------------------------------
+
+
+class Dsn(Extension):
+    """A part of RFC 3461."""
+
+    mail_parameters = frozenset({"ENVID"})
+    rcpt_parameters = frozenset({"NOTIFY", "ORCPT"})
+    longer: ClassVar[Mapping[str, int]] = {"RCPT": 500}
+
+    def ehlo_line(self, server: Any) -> str | None:
+        return "DSN" if server.session.extended_smtp else None
+
+    def check_mail(self, server: Any, keyword: str, value: str | None) -> None:
+        if value is None:
+            raise MalformedParameters
+
+    def check_rcpt(self, server: Any, keyword: str, value: str | None) -> None:
+        if keyword == "NOTIFY" and value == "NEVER":
+            raise ProtocolError(reply=Reply(550, "5.7.1", "always"))
+
+
+class DsnServer(SMTP):
+    extensions = (*SMTP.extensions, Dsn())
+
+
+def test_an_extension_is_offered(connect: Connect) -> None:
+    lines = connect(cls=DsnServer).ehlo()
+    assert lines[-2:] == ["HELP", "DSN"]
+
+
+def test_parameters_of_an_extension(connect: Connect) -> None:
+    handler = Keep()
+    wire = greeted(connect, handler, cls=DsnServer)
+    assert wire.say("MAIL FROM:<a@example.com> ENVID", "MAIL FROM:<a@example.com> NOTIFY=x") == [
+        MAIL_SYNTAX,
+        MAIL_UNKNOWN,
+    ]
+    assert wire.say("MAIL FROM:<a@example.com> envid=QQ314159") == ["250 OK"]
+    assert wire.say(
+        "RCPT TO:<b@example.com> NOTIFY=Success,Failure ORCPT=rfc822;B@example.com",
+        "RCPT TO:<c@example.com> NOTIFY=NEVER",
+        "RCPT TO:<c@example.com> ENVID=x",
+        "RCPT TO:<d@example.com>",
+        "RCPT TO:<e@example.com> orcpt=x",
+    ) == ["250 OK", "550 5.7.1 always", RCPT_UNKNOWN, "250 OK", "250 OK"]
+    wire.say("DATA", ".")
+    envelope = handler.envelopes[0]
+    assert envelope.mail_options == ["ENVID=QQ314159"]
+    assert envelope.mail_parameters == {"ENVID": "QQ314159"}
+    assert envelope.rcpt_tos == ["b@example.com", "d@example.com", "e@example.com"]
+    # Flat and in upper case, as in 1.4; and parsed, one dict a recipient.
+    assert envelope.rcpt_options == [
+        "NOTIFY=SUCCESS,FAILURE",
+        "ORCPT=RFC822;B@EXAMPLE.COM",
+        "ORCPT=X",
+    ]
+    assert envelope.rcpt_parameters == [
+        {"NOTIFY": "Success,Failure", "ORCPT": "rfc822;B@example.com"},
+        {},
+        {"ORCPT": "x"},
+    ]
+
+
+def test_an_extension_may_make_commands_longer(connect: Connect) -> None:
+    wire = greeted(connect, cls=DsnServer)
+    wire.say("MAIL FROM:<>")
+    command = "RCPT TO:<b@example.com> ORCPT="
+    assert wire.say(command + "x" * (1012 - len(command))) == ["250 OK"]
+    assert wire.say(command + "x" * (1013 - len(command))) == [COMMAND_TOO_LONG]
 
 
 # -- text that is not ASCII -----------------------------------------------------------------------
