@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from .client import LoadError
-from .environment import ROOT, Environment, prepare
+from .environment import ROOT, Environment, place, prepare
 from .plot import draw
 from .report import as_json, describe_machine, render_result, render_verdicts
 from .result import Result, judge
@@ -31,6 +31,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         type=lambda text: text.split(","),
         default=list(SCENARIOS),
         help=f"the scenarios to run, of {', '.join(SCENARIOS)}",
+    )
+    parser.add_argument(
+        "--unpinned", action="store_true", help="let the system place servers and clients"
     )
     parser.add_argument("--rounds", type=int, help="how often each server is measured")
     parser.add_argument(
@@ -93,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _end)
     print("Setting up what is compared, in build/bench.", file=sys.stderr, flush=True)
     environment = prepare()
+    if not options.unpinned:
+        place(environment)
     for note in environment.notes:
         print(f"Note: {note}.", flush=True)
     open_files(11_000)

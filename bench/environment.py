@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trustme
 
-__all__ = ["OLD", "Environment", "prepare"]
+__all__ = ["OLD", "Environment", "place", "prepare"]
 
 ROOT = Path(__file__).resolve().parent.parent
 OLD = "1.4.6"
@@ -37,6 +37,7 @@ class Environment:
         node: Node, or None; it is there only if nodemailer's ``smtp-server`` is there too.
         uvloop: whether both Pythons have uvloop.
         certificate: a PEM file with a certificate and its key.
+        server_core: the core that servers are kept on, or None for any.
         variables: the environment variables of the servers and of ``smtp-source``.
         versions: what was found, by name.
         notes: what is left out, and why.
@@ -50,6 +51,7 @@ class Environment:
     source: Path | None = None
     node: Path | None = None
     uvloop: bool = False
+    server_core: int | None = None
     variables: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     versions: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -76,6 +78,22 @@ def prepare(folder: Path = ROOT / "build" / "bench") -> Environment:
     environment.versions["Python"] = _run(environment.new, "-V").removeprefix("Python ")
     environment.versions["aiosmtpd"] = _version_of(environment.new, "aiosmtpd")
     return environment
+
+
+def place(environment: Environment) -> None:
+    """Keep the servers on one core, and this process with all other children on another.
+
+    Where the system places them as it likes, a message costs a third more or less by whether the two
+    happen to share a core, and that may stay so for a whole scenario.
+    """
+    if sys.platform != "linux":
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        environment.notes.append("There is one core only, which servers and clients share")
+        return
+    environment.server_core = cores[0]
+    os.sched_setaffinity(0, {cores[-1]})
 
 
 def _run(*command: str | Path, cwd: Path | None = None) -> str:

@@ -120,14 +120,15 @@ def render_verdicts(verdicts: Iterable[Verdict], results: Sequence[Result]) -> s
             continue
         unit = "" if goal.reference else f" {result.unit.split()[0]}"
         write = format_number if goal.reference is None else _ratio
-        met = {None: "not measured", True: "met", False: "missed"}[verdict.met]
+        met = {None: "not known", True: "met", False: "missed"}[verdict.met]
+        bound = "≤ " if verdict.bound else ""
         lines.append(
             [
                 f"{goal.key}. {result.title}",
                 goal.subject,
                 goal.reference or "",
                 f"{write(goal.limit)}{unit}",
-                "" if verdict.value is None else f"{write(verdict.value)}{unit}",
+                "" if verdict.value is None else f"{bound}{write(verdict.value)}{unit}",
                 met,
             ]
         )

@@ -117,15 +117,24 @@ GOALS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """A goal, and what was measured: ``value`` is None if it was not."""
+    """A goal, and what was measured.
+
+    Attributes:
+        goal: what it is.
+        value: what was measured, or None if it was not.
+        bound: the true value is smaller, for the reference was not waited for.
+    """
 
     goal: Goal
     value: float | None
+    bound: bool = False
 
     @property
     def met(self) -> bool | None:
         """Whether the goal is met; None if that is not known."""
-        return None if self.value is None else self.value <= self.goal.limit
+        if self.value is None or (self.bound and self.value > self.goal.limit):
+            return None
+        return self.value <= self.goal.limit
 
 
 def judge(results: Iterable[Result], goals: Iterable[Goal] = GOALS) -> list[Verdict]:
@@ -134,10 +143,12 @@ def judge(results: Iterable[Result], goals: Iterable[Goal] = GOALS) -> list[Verd
     verdicts = []
     for goal in goals:
         result = by_key.get(goal.key)
-        value = None
+        value, bound = None, False
         if result is not None and goal.reference is not None:
             value = result.ratio(goal.subject, goal.reference)
+            reference = result.row(goal.reference)
+            bound = reference is not None and reference.censored
         elif result is not None and (row := result.row(goal.subject)) is not None:
             value = row.median
-        verdicts.append(Verdict(goal, value))
+        verdicts.append(Verdict(goal, value, bound))
     return verdicts

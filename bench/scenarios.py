@@ -100,7 +100,7 @@ def _calibrate(plan: Plan, server: Server, work: Work) -> int:
     few = work.connections
     # What a run takes however few messages it has: the client's start, the connections.
     fixed = send(plan.environment, server, work, few).seconds
-    count = 4 * few
+    count = 2 * few
     for _ in range(4):
         seconds = send(plan.environment, server, work, count).seconds
         each = max(seconds - fixed, seconds / 10) / (count - few)

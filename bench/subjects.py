@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -147,6 +148,8 @@ def _start(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    if sys.platform == "linux" and environment.server_core is not None:
+        os.sched_setaffinity(process.pid, {environment.server_core})
     stack.callback(process.wait)
     stack.callback(process.kill)
     return Server(subject, process.pid, ("127.0.0.1", port))

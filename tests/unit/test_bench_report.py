@@ -92,8 +92,17 @@ def test_goals(result: Result) -> None:
     assert [verdict.met for verdict in verdicts] == [True, False, True, None, None]
     text = report.render_verdicts(verdicts, [result])
     assert [line.rsplit("|", 2)[1].strip() for line in text.splitlines()[4:]] == [
-        *("met", "missed", "met", "not measured")
+        *("met", "missed", "met", "not known")
     ]
+
+
+def test_bound(result: Result) -> None:
+    """What was not waited for decides a goal only where even the bound meets it."""
+    result.rows[1].censored = True
+    goals = [Goal("1", "uvloop", "old-asyncio", limit) for limit in (0.2, 0.1)]
+    verdicts = judge([result], goals)
+    assert [verdict.met for verdict in verdicts] == [True, None]
+    assert "≤ 0.111 (1/9.0)" in report.render_verdicts(verdicts, [result])
 
 
 def test_goals_are_of_scenarios() -> None:
