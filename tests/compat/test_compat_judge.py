@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.compat.run import HERE, count, judge, read_expected
 
 
