@@ -28,6 +28,8 @@ log = logging.getLogger("mail.log")
 
 # Octets that may wait for a busy handler before the transport is told to stop reading.
 _HIGH_WATER = 65536
+# A read that may be followed by another at once; asyncio reads up to 262,144 octets, uvloop 256,000.
+_LONG_READ = 131072
 # Octets of replies after which a client that pipelines lets others have their turn of the loop.
 _TURN = 16384
 # How many turns of the loop it takes, at most, until a transport that was aborted is closed.
@@ -194,7 +196,10 @@ class ConnectionProtocol(asyncio.Protocol):
             self._since = self._time()
             if not waiter.done():
                 waiter.set_result(None)
-        elif (
+            # Another long read before the task runs would double what a stream holds in memory.
+            if len(data) <= _LONG_READ or not self._connection.streaming:
+                return
+        if (
             not self._reading_paused
             and len(self._connection.buffer) > _HIGH_WATER
             and self.transport is not None

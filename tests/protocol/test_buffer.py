@@ -95,7 +95,12 @@ def test_the_tail_of_a_pattern_is_never_all_of_it() -> None:
     assert buffer.matching_tail(b"abab") == 2
     assert buffer.matching_tail(b"ababc") == 4
     assert buffer.matching_tail(b"b") == 0
+    assert buffer.matching_tail(b"abab", 4) == 3
+    assert buffer.matching_tail(b"xab", 1) == 1
+    assert buffer.matching_tail(b"abab", 0) == 0
     buffer.drop(3)
+    assert buffer.matching_tail(b"bab", 0) == 0
+    assert buffer.matching_tail(b"aba", 1) == 1
     assert buffer.matching_tail(b"ababc") == 2
 
 

@@ -88,10 +88,16 @@ class ReceiveBuffer:
         found = self.data.find(pattern, self.start + start)
         return found if found < 0 else found - self.start
 
-    def matching_tail(self, pattern: bytes) -> int:
-        """Give the length of the longest end of the buffer that ``pattern`` begins with."""
-        longest = min(len(pattern) - 1, len(self))
+    def matching_tail(self, pattern: bytes, count: int | None = None) -> int:
+        """Give the length of the longest end of the buffer that ``pattern`` begins with.
+
+        Args:
+            pattern: what may have begun to come.
+            count: where the end is, in octets from here; None stands for the end of what there is.
+        """
+        stop = len(self.data) if count is None else self.start + count
+        longest = min(len(pattern) - 1, stop - self.start)
         for length in range(longest, 0, -1):
-            if self.data.endswith(pattern[:length]):
+            if self.data.endswith(pattern[:length], 0, stop):
                 return length
         return 0

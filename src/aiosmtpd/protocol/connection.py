@@ -61,6 +61,11 @@ class Connection:
         """What the octets of the client mean now."""
         return self._reader.mode
 
+    @property
+    def streaming(self) -> bool:
+        """Whether a body is read that is given in chunks, at the pace of whoever takes them."""
+        return isinstance(self._reader, BodyReader) and self._reader.stream
+
     # -- in ---------------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes) -> None:

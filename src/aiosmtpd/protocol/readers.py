@@ -31,6 +31,11 @@ _new = tuple.__new__
 
 _DOT_LINE = b"\r\n."
 _END_OF_BODY = b"\r\n.\r\n"
+# What a streamed body is cut into. One read of a socket may bring several times as much, and whoever
+# copies a chunk on its way, as undoing transparency does, needs that much memory again.
+_CHUNK_SIZE = 65536
+# Up to this it is not cut, or a read of just that size would leave a crumb behind.
+_CHUNK_LIMIT = 81920
 
 
 class Mode(enum.Enum):
@@ -176,9 +181,9 @@ class BodyReader:
         size_limit: the largest body in octets, or None.
         line_limit: the longest line in octets, CRLF included (section 4.5.3.1.6), without the dot that
             transparency added.
-        stream: give :class:`~aiosmtpd.protocol.BodyChunk` as octets come, then ``BodyEnd``; a fault is
-            then raised when it is found, and ``BodyEnd`` follows at the true end. Otherwise the body
-            is given whole, or its fault raised at its true end.
+        stream: give :class:`~aiosmtpd.protocol.BodyChunk` as octets come, of at most 81,920 octets
+            each, then ``BodyEnd``; a fault is then raised when it is found, and ``BodyEnd`` follows at
+            the true end. Otherwise the body is given whole, or its fault raised at its true end.
     """
 
     mode = Mode.BODY
@@ -196,7 +201,7 @@ class BodyReader:
     def __init__(self, *, size_limit: int | None, line_limit: int, stream: bool) -> None:
         self._size_limit = size_limit
         self._line_limit = line_limit
-        self._stream = stream
+        self.stream = stream
 
     def discard(self) -> None:
         """Give nothing more of a streamed body but its end."""
@@ -210,7 +215,7 @@ class BodyReader:
         data = b"" if self._ended else self._next_slice(buffer)
         if data and self._fault is None:
             self._judge(data)
-        return self._hand_on(data) if self._stream else self._collect(data)
+        return self._hand_on(data) if self.stream else self._collect(data)
 
     def _pass_start(self, buffer: ReceiveBuffer) -> bool:
         """Read a dot that begins the first line; False while it cannot be told what it means."""
@@ -228,19 +233,25 @@ class BodyReader:
         return True
 
     def _next_slice(self, buffer: ReceiveBuffer) -> bytes:
-        """Take all octets that are decided, transparency undone; note whether the body ended."""
+        """Take octets that are decided, transparency undone; note whether the body ended.
+
+        A chunk's worth for a stream, otherwise all that there are: what is collected or dropped.
+        """
+        octets, start = buffer.data, buffer.start
+        stop = len(octets)
+        if self.stream and self._fault is None and stop - start > _CHUNK_LIMIT:
+            stop = start + _CHUNK_SIZE
         # Looking for the one octet first runs at the speed of memory, and a base64 attachment has no
         # dot at all; the slower search for three begins where it can succeed.
-        octets, start = buffer.data, buffer.start
-        dot = octets.find(b".", start)
-        hit = octets.find(_DOT_LINE, max(start, dot - 2)) if dot >= 0 else -1
-        end = octets.find(_END_OF_BODY, hit) if hit >= 0 else -1
+        dot = octets.find(b".", start, stop)
+        hit = octets.find(_DOT_LINE, max(start, dot - 2), stop) if dot >= 0 else -1
+        end = octets.find(_END_OF_BODY, hit, stop) if hit >= 0 else -1
         if end >= 0:
             data = octets[start : end + 2]
             buffer.drop(end + 5 - start)
             self._ended = True
         else:
-            data = buffer.take(len(buffer) - buffer.matching_tail(_END_OF_BODY))
+            data = buffer.take(stop - start - buffer.matching_tail(_END_OF_BODY, stop - start))
         if 0 <= hit - start < len(data) - 2:
             data = data.replace(_DOT_LINE, b"\r\n")
         return data
