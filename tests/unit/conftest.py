@@ -11,6 +11,7 @@ What only a socket can show is tested with ``run`` and ``serve``, under asyncio 
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -146,6 +147,16 @@ class Wire:
         """Whether the connection is over and nothing of it is left."""
         task = self.server._handler_coroutine
         return self.server.transport is None and task is not None and task.done()
+
+
+@pytest.fixture(autouse=True)
+def _usual_log() -> Iterator[None]:
+    """Begin each test with the log as Python has it, whatever ran before."""
+    log = logging.getLogger("mail.log")
+    before = log.level
+    log.setLevel(logging.WARNING)
+    yield
+    log.setLevel(before)
 
 
 Connect = Callable[..., Wire]

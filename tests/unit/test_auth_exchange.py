@@ -643,7 +643,7 @@ def test_auth_of_mail(connect: Connect, value: str | None, accepted: bool) -> No
 def test_auth_of_mail_is_unknown_where_auth_is_not_offered(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "mail.log")
     wire = connect()
     wire.ehlo()
     assert wire.say("MAIL FROM:<a@example.com> AUTH=<>") == [

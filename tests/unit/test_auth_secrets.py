@@ -90,7 +90,7 @@ def test_no_secret_in_a_log(
     authenticator: Any,
     require_tls: bool,
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "mail.log")
     wire = connect(authenticator=authenticator, auth_require_tls=require_tls)
     wire.loop.set_debug(True)
     wire.say(greeting)
@@ -103,7 +103,7 @@ def test_no_secret_in_a_log(
 def test_no_secret_in_the_log_of_a_pipelined_exchange(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "mail.log")
     wire = connect()
     # Refused for want of TLS, but the client has sent it all.
     told = wire.say("EHLO client.example", "AUTH LOGIN", "bmFtZQ==", PASS64, "QUIT")
@@ -114,7 +114,7 @@ def test_no_secret_in_the_log_of_a_pipelined_exchange(
 def test_the_log_tells_commands_again_after_a_while(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "mail.log")
     wire = connect()
     wire.ehlo()
     wire.say("AUTH PLAIN", "ONE", "TWO", "THREE x", "NOOP four")
