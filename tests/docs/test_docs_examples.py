@@ -60,12 +60,15 @@ def start() -> Iterator[Start]:
     with contextlib.ExitStack() as stack:
 
         def run(name: str, *arguments: object) -> Program:
+            # A job in the background ignores Ctrl-C, and so would what it starts; this must not.
+            before = signal.signal(signal.SIGINT, signal.default_int_handler)
             process = subprocess.Popen(
                 [sys.executable, "-W", "error", str(EXAMPLES / name), *map(str, arguments)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
             )
+            signal.signal(signal.SIGINT, before)
             stack.enter_context(process)
             stack.callback(process.kill)
             return Program(process)
