@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from typing import Any, SupportsIndex
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiosmtpd.protocol import BodyError, CommandTooLong, Connection
+from aiosmtpd.protocol import BodyError, CommandTooLong, Connection, readers
 from aiosmtpd.protocol.buffer import ReceiveBuffer
 
 # -- against a model ------------------------------------------------------------------------------
@@ -257,6 +258,18 @@ LINES = [
     b"\n" + b"x" * 1000 + b"\n",
     b"\n\n" + b"x" * 999 + b"\n",
 ]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_long_read_of_a_stream_is_cut_up_in_one_go(line: bytes) -> None:
+    """Each octet is looked at with its own chunk only."""
+    connection = Connection()
+    connection.expect_body(stream=True)
+    body = line * (SIZE // len(line))
+    with mock.patch.multiple(readers, _CHUNK_SIZE=64, _CHUNK_LIMIT=80):
+        work = read_all(connection, body, SIZE)
+    assert work.searched <= 6 * SIZE + 30 * SIZE // 60
+    assert work.copied <= 3 * SIZE + 10 * SIZE // 60
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -454,6 +454,36 @@ def test_a_fault_of_a_whole_body_is_told_at_its_end(
     assert events_of(connection) == [Command("NOOP", None, 4)]
 
 
+@pytest.mark.parametrize("at", range(65530, 65542))
+def test_a_long_stream_is_cut_into_chunks(at: int) -> None:
+    """A stuffed dot, or the end, may be anywhere where it is cut."""
+    line = b"x" * 100 + b"\r\n"
+    before = (line * 700)[: at - 2] + b"\r\n"
+    for filler in (b"", line * 3000):
+        connection = Connection()
+        connection.expect_body(stream=True)
+        connection.receive_data(before + b"..y\r\n" + filler + b".\r\nNOOP\r\n")
+        *chunks, end, command = events_of(connection)
+        assert isinstance(end, BodyEnd)
+        assert command == Command("NOOP", None, 4)
+        contents = [event.data for event in chunks if isinstance(event, BodyChunk)]
+        assert len(contents) == len(chunks)
+        assert b"".join(contents) == before + b".y\r\n" + filler
+        assert max(map(len, contents)) <= 81920
+
+
+def test_streaming_is_known() -> None:
+    connection = Connection()
+    told = [connection.streaming]
+    for stream in (True, False):
+        connection.expect_body(stream=stream)
+        told.append(connection.streaming)
+        connection.receive_data(b".\r\n")
+        connection.next_event()
+        told.append(connection.streaming)
+    assert told == [False, True, False, False, False]
+
+
 # -- what is kept ---------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,6 +37,7 @@ from aiosmtpd.protocol import (
     ProtocolError,
     Reply,
     encode_reply,
+    readers,
 )
 
 Seen = tuple[Any, ...]
@@ -181,16 +183,32 @@ PLACES = st.one_of(st.just(list(range(400))), st.lists(st.integers(0, 150), max_
 
 
 @settings(max_examples=300, deadline=None)
-@given(octets=DIALOGUES, places=PLACES, at_once=st.booleans(), options=OPTIONS)
+@given(
+    octets=DIALOGUES,
+    places=PLACES,
+    at_once=st.booleans(),
+    chunk_size=st.sampled_from([65536, 65536, 5, 6, 7, 16]),
+    options=OPTIONS,
+)
 def test_reads_what_the_reference_reads(
-    read_one_way: Read, octets: bytes, places: list[int], at_once: bool, options: dict[str, Any]
+    read_one_way: Read,
+    octets: bytes,
+    places: list[int],
+    at_once: bool,
+    chunk_size: int,
+    options: dict[str, Any],
 ) -> None:
-    """However it is cut; so chunking changes nothing, and only documented errors are raised."""
+    """However it is cut; so chunking changes nothing, and only documented errors are raised.
+
+    Chunks of a few octets stand for the long ones that a stream is cut into; they must only be longer
+    than what may be the begin of the end.
+    """
     body = {key: options[key] for key in ("size_limit", "line_limit", "stream")}
     connection = Connection(command_limit=options["command_limit"], utf8=options["utf8"])
-    told = read_one_way(
-        connection, cut_at(octets, places), at_once=at_once, eof=options["eof"], **body
-    )
+    with mock.patch.multiple(readers, _CHUNK_SIZE=chunk_size, _CHUNK_LIMIT=2 * chunk_size):
+        told = read_one_way(
+            connection, cut_at(octets, places), at_once=at_once, eof=options["eof"], **body
+        )
     assert told == reference(octets, **options)
 
 
