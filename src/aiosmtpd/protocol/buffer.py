@@ -9,7 +9,7 @@ from __future__ import annotations
 
 __all__ = ["ReceiveBuffer"]
 
-# So few octets are moved, lest a large piece of a body is kept for the line end that closes it.
+# So few octets, or none, are moved: else they would keep the large piece of a body that they end.
 _FEW = 8
 
 
@@ -70,10 +70,7 @@ class ReceiveBuffer:
     def drop(self, count: int) -> None:
         """Forget the next ``count`` octets."""
         end = self.start + count
-        left = len(self.data) - end
-        if left <= 0:
-            self.clear()
-        elif left < _FEW:
+        if len(self.data) - end < _FEW:
             self.data = self.data[end:]
             self.start = self._searched = 0
         else:
