@@ -68,11 +68,13 @@ class Model:
 
 
 @settings(max_examples=200, deadline=None)
-@given(STEPS)
-def test_does_what_the_model_does(steps: list[tuple[Any, ...]]) -> None:
+@given(steps=STEPS, few=st.sampled_from([1, 2, 8]))
+def test_does_what_the_model_does(steps: list[tuple[Any, ...]], few: int) -> None:
     buffer, model = ReceiveBuffer(), Model()
     for name, *arguments in steps:
-        assert getattr(buffer, name)(*arguments) == getattr(model, name)(*arguments)
+        with mock.patch("aiosmtpd.protocol.buffer._FEW", few):
+            told = getattr(buffer, name)(*arguments)
+        assert told == getattr(model, name)(*arguments)
         assert len(buffer) == len(model.octets)
         assert buffer.data[buffer.start :] == model.octets
         # That ``data`` is empty when all was taken is what its readers go by.
@@ -81,8 +83,9 @@ def test_does_what_the_model_does(steps: list[tuple[Any, ...]]) -> None:
 
 def test_finds_at_a_distance_from_what_is_next() -> None:
     buffer = ReceiveBuffer()
-    buffer.feed(b"abcabca")
+    buffer.feed(b"abcabca" + b"z" * 20)
     assert buffer.take(2) == b"ab"
+    assert buffer.start == 2
     assert buffer.find(b"c") == 0
     assert buffer.find(b"c", 1) == 3
     assert buffer.find(b"b") == 2
@@ -99,10 +102,18 @@ def test_the_tail_of_a_pattern_is_never_all_of_it() -> None:
     assert buffer.matching_tail(b"abab", 4) == 3
     assert buffer.matching_tail(b"xab", 1) == 1
     assert buffer.matching_tail(b"abab", 0) == 0
+
+
+def test_the_tail_does_not_begin_in_what_was_taken() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"xabab" + b"z" * 20)
     buffer.drop(3)
+    assert buffer.start == 3
     assert buffer.matching_tail(b"bab", 0) == 0
     assert buffer.matching_tail(b"aba", 1) == 1
-    assert buffer.matching_tail(b"ababc") == 2
+    assert buffer.matching_tail(b"ababc", 2) == 2
+    assert buffer.matching_tail(b"abzz", 4) == 0
+    assert buffer.matching_tail(b"z" * 30) == 20
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
