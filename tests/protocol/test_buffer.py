@@ -221,7 +221,7 @@ def read_all(connection: Connection, octets: bytes, step: int) -> Work:
     return work
 
 
-SIZE = 6000
+SIZE = 3000
 STEPS_OF = [1, 7, 1000, SIZE]
 
 
@@ -285,7 +285,7 @@ def test_a_long_read_of_a_stream_is_cut_up_in_one_go(line: bytes) -> None:
 
 @pytest.mark.parametrize("line", LINES)
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("size_limit", [None, 5000])
+@pytest.mark.parametrize("size_limit", [None, 2000])
 def test_the_work_on_a_body_grows_with_its_size_only(
     line: bytes, stream: bool, size_limit: int | None
 ) -> None:
