@@ -7,11 +7,17 @@ size, and a streamed one up to 0.5 MiB, most of it the one read of a socket that
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from aiosmtpd.smtp import SMTP
+from aiosmtpd.testing import MemoryTransport
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tests.e2e.conftest import Start, WatchMemory
 
 MIB = 2**20
@@ -42,3 +48,56 @@ def test_a_large_message(
     print(f"{grown / 1024:.0f} KiB, {grown / len(message):.3f} times the message")
     assert reply == (250, b"%d octets" % len(message))
     assert grown <= LIMITS[hook]
+
+
+class Whole:
+    async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:
+        return "250 OK"
+
+
+class Streamed:
+    async def handle_BODY(
+        self, server: SMTP, session: Any, envelope: Any, body: AsyncIterator[bytes]
+    ) -> str:
+        async for _ in body:
+            pass
+        return "250 OK"
+
+
+@pytest.mark.parametrize(
+    ("handler", "size", "reading"),
+    [(Streamed(), 250_000, False), (Streamed(), 100_000, True), (Whole(), 250_000, True)],
+)
+def test_a_long_read_of_a_stream_is_not_followed_by_another_at_once(
+    handler: object, size: int, reading: bool
+) -> None:
+    """Nor before the hook has had its turn, for uvloop reads again without giving it one."""
+
+    async def converse() -> None:
+        protocol = SMTP(handler, hostname="mx.example")
+        transport = MemoryTransport(protocol)
+        transport.connect()
+        for command in (
+            b"EHLO a",
+            b"MAIL FROM:<a@example.com>",
+            b"RCPT TO:<b@example.com>",
+            b"DATA",
+        ):
+            transport.feed(command + b"\r\n")
+        while not transport.received.endswith(b"<CR><LF>.<CR><LF>\r\n"):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for _ in range(2):
+            transport.feed(LINES["attachment"] * (size // 78))
+            assert transport.is_reading() == reading
+            while not transport.is_reading():
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        transport.feed(b".\r\n")
+        while not transport.received.endswith(b"250 OK\r\n"):
+            await asyncio.sleep(0)
+        transport.feed(b"QUIT\r\n")
+        while not transport.closed:
+            await asyncio.sleep(0)
+
+    asyncio.run(converse())
