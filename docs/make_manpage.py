@@ -14,7 +14,7 @@ from argparse import SUPPRESS, Action, ArgumentParser
 from pathlib import Path
 
 from aiosmtpd import __version__
-from aiosmtpd.main import _parser
+from aiosmtpd.arguments import Defaults, make_parser
 
 PAGE = Path(__file__).with_name("aiosmtpd.1")
 
@@ -119,7 +119,7 @@ def render(parser: ArgumentParser) -> str:
     options = [action for action in actions if action.option_strings]
     rest = [action for action in actions if not action.option_strings]
     lines = [
-        '.\\" Made by docs/make_manpage.py; change the parser in aiosmtpd/main.py instead.',
+        '.\\" Made by docs/make_manpage.py; change the parser in aiosmtpd/arguments.py instead.',
         f'.TH AIOSMTPD 1 "" "aiosmtpd {escape(__version__)}" "User Commands"',
         ".SH NAME",
         "aiosmtpd \\- receive mail by SMTP or LMTP, and hand it to a Python class",
@@ -139,4 +139,4 @@ def render(parser: ArgumentParser) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if PAGE.write_text(render(_parser()), encoding="utf-8") else 1)
+    sys.exit(0 if PAGE.write_text(render(make_parser(Defaults())), encoding="utf-8") else 1)

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from aiosmtpd.main import _parser
+from aiosmtpd.arguments import Defaults, make_parser
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -143,7 +143,7 @@ def test_shown_commands_exist(page: str, command: str) -> None:
     if words[:3] == ["python", "-m", "aiosmtpd"]:
         words = ["aiosmtpd", *words[3:]]
     if words[0] == "aiosmtpd" and "--help" not in words and "--version" not in words:
-        _parser().parse_args([word for word in words[1:] if word != "&"])
+        make_parser(Defaults()).parse_args([word for word in words[1:] if word != "&"])
     elif words[0] == "make":
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         assert re.search(rf"^{re.escape(words[1])}:", makefile, re.MULTILINE), words[1]
@@ -153,7 +153,7 @@ def test_shown_commands_exist(page: str, command: str) -> None:
 
 def test_command_line_page_has_every_option() -> None:
     page = (ROOT / "docs" / "guide" / "command-line.md").read_text(encoding="utf-8")
-    for option in re.findall(r"(?<![\w-])--?[a-z][\w-]*", _parser().format_help()):
+    for option in re.findall(r"(?<![\w-])--?[a-z][\w-]*", make_parser(Defaults()).format_help()):
         assert f"`{option}" in page, option
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from aiosmtpd.main import _parser
+from aiosmtpd.arguments import Defaults, make_parser
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -26,11 +26,11 @@ def make_manpage() -> ModuleType:
 
 def test_committed_page_is_current(make_manpage: ModuleType) -> None:
     committed = (DOCS / "aiosmtpd.1").read_text(encoding="utf-8")
-    assert committed == make_manpage.render(_parser()), "run docs/make_manpage.py"
+    assert committed == make_manpage.render(make_parser(Defaults())), "run docs/make_manpage.py"
 
 
 def test_page_has_every_option_of_the_help(make_manpage: ModuleType) -> None:
-    parser = _parser()
+    parser = make_parser(Defaults())
     page = make_manpage.render(parser).replace("\\-", "-")
     options = set(re.findall(r"(?<!\S)--?[a-z0-9][a-z0-9-]*", parser.format_help()))
     options.discard("--")
@@ -40,7 +40,7 @@ def test_page_has_every_option_of_the_help(make_manpage: ModuleType) -> None:
 
 
 def test_page_has_its_sections_in_order(make_manpage: ModuleType) -> None:
-    page = make_manpage.render(_parser())
+    page = make_manpage.render(make_parser(Defaults()))
     assert re.findall(r"^\.SH (.+)$", page, re.MULTILINE) == [
         "NAME",
         "SYNOPSIS",
