@@ -57,11 +57,12 @@ aiosmtpd \\-n
 .fi
 .RE
 .PP
-Store mail in a maildir that belongs to the user mail; listen on every IPv4 address, on the port
-that needs root, and serve as that user:
+Started by root: listen on every IPv4 address, on the port that needs root, and store mail as the
+user mail, in a directory that this user must own:
 .PP
 .RS
 .nf
+install \\-d \\-o mail \\-m 700 /var/spool/aiosmtpd
 aiosmtpd \\-\\-user mail \\-l 0.0.0.0:25 \\e
     \\-c aiosmtpd.handlers.Mailbox /var/spool/aiosmtpd
 .fi

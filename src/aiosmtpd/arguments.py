@@ -95,7 +95,8 @@ def _add_process_arguments(parser: ArgumentParser, defaults: Defaults) -> None:
         metavar="NAME",
         default=DEFAULT_USER,
         help="Once the address is bound and the keys are read, become this user, with this user's "
-        "groups (default: %(default)s).",
+        "groups (default: %(default)s). The handler is made after that, so this user must be able "
+        "to reach and write whatever it needs.",
     )
     parser.add_argument(
         "-c",

@@ -67,7 +67,7 @@ def parseargs(args: Sequence[str] | None = None) -> tuple[ArgumentParser, Namesp
         Exception: whatever the handler's class raises.
     """
     parser, parsed = _read(args)
-    parsed.handler = _make_handler(parser, parsed)
+    parsed.handler = _make_handler(parser, parsed, _handler_class(parser, parsed))
     return parser, parsed
 
 
@@ -76,27 +76,37 @@ def _read(args: Sequence[str] | None) -> tuple[ArgumentParser, Namespace]:
     return read_arguments(args, Defaults(DEFAULT_HOST, DEFAULT_PORT, DEFAULT_CLASS))
 
 
-def _make_handler(parser: ArgumentParser, parsed: Namespace) -> Any:
-    """An instance of the handler class, from the class's own reading of its arguments.
+def _handler_class(parser: ArgumentParser, parsed: Namespace) -> Any:
+    """The handler class; it must have a use for the arguments it is to be given.
 
     Raises:
-        Exception: whatever the class's module, or the class, raises.
+        Exception: whatever the class's module raises.
     """
     module_name, _, class_name = parsed.classpath.rpartition(".")
     if not module_name:
         raise ImportError("it is not of the form package.module.Class")
     handler_class = getattr(import_module(module_name), class_name)
+    if parsed.classargs and not hasattr(handler_class, "from_cli"):
+        parser.error(f"Handler class {module_name} takes no arguments")
+    return handler_class
+
+
+def _make_handler(parser: ArgumentParser, parsed: Namespace, handler_class: Any) -> Any:
+    """An instance of the handler class, from the class's own reading of its arguments.
+
+    Raises:
+        Exception: whatever the class raises.
+    """
     if hasattr(handler_class, "from_cli"):
         return handler_class.from_cli(parser, *parsed.classargs)
-    if parsed.classargs:
-        parser.error(f"Handler class {module_name} takes no arguments")
     return handler_class()
 
 
-def _handler_or_exit(parser: ArgumentParser, parsed: Namespace) -> Any:
-    """The handler; if it cannot be made, the program ends with one line."""
+@contextlib.contextmanager
+def _made_or_exit(parser: ArgumentParser, parsed: Namespace) -> Iterator[None]:
+    """If the handler cannot be made within, end the program with one line."""
     try:
-        return _make_handler(parser, parsed)
+        yield
     except Exception as error:  # the class is somebody else's, and may fail in any way
         _fail(parser, parsed, f"cannot make a handler of class {parsed.classpath}", error)
 
@@ -124,7 +134,8 @@ def _reason(error: BaseException) -> str:
         return error.strerror or str(error)
     if isinstance(error, OSError) and error.errno is not None:
         # asyncio's own text of a bind error is a sentence that repeats the address.
-        return os.strerror(error.errno)
+        reason = os.strerror(error.errno)
+        return reason if error.filename is None else f"{reason}: {error.filename}"
     text = " ".join(str(error).split())
     if isinstance(error, ImportError):
         return text
@@ -357,13 +368,18 @@ def main(args: Sequence[str] | None = None) -> None:
         ):
             loop = runner.get_loop()
             asyncio.set_event_loop(loop)  # for what a handler's constructor asks of it
-            parsed.handler = _handler_or_exit(parser, parsed)
+            with _made_or_exit(parser, parsed):
+                # Its code may be where only root can read.
+                handler_class = _handler_class(parser, parsed)
             log.debug("Attempting to start server on %s", _where(parsed, parsed.port))
-            factory = _factory(parsed, starttls)
-            factory()  # looks the host's own name up, for which no client shall wait
             sockets = _listen(parsed, cleanup)
             if account is not None:
                 _become(parser, account, parsed.unix)
+            with _made_or_exit(parser, parsed):
+                # Not before: what it makes, a Maildir say, must belong to the user who writes there.
+                parsed.handler = _make_handler(parser, parsed, handler_class)
+            factory = _factory(parsed, starttls)
+            factory()  # looks the host's own name up once, and not for each client
             _run(parsed, loop, serve(None, sock=sockets, ssl_context=smtps, factory=factory))
     except _CannotStartError as fault:
         _fail(parser, parsed, str(fault), fault.__cause__)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -178,9 +179,12 @@ def test_a_second_signal_ends_it_at_once(handlers: Path) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.skipif(
+needs_root = pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() != 0, reason="only root can become somebody else"
 )
+
+
+@needs_root
 def test_gives_up_root(handlers: Path) -> None:
     pwd = pytest.importorskip("pwd")
     nobody = pwd.getpwnam("nobody")
@@ -193,6 +197,38 @@ def test_gives_up_root(handlers: Path) -> None:
     identity = list(map(int, out.split()))
     assert identity[:6] == [nobody.pw_uid] * 3 + [nobody.pw_gid] * 3
     assert sorted(identity[6:]) == sorted(groups)
+
+
+@needs_root
+def test_what_a_handler_makes_belongs_to_the_user() -> None:
+    pwd = pytest.importorskip("pwd")
+    nobody = pwd.getpwnam("nobody")
+    with TemporaryDirectory() as directory:  # tmp_path is behind a directory that is root's alone
+        os.chown(directory, nobody.pw_uid, nobody.pw_gid)
+        maildir = Path(directory, "Maildir")
+        with program("-c", "aiosmtpd.handlers.Mailbox", str(maildir)) as running:
+            running.deliver()
+            running.ask_to_end()
+            status, out, err = running.end()
+        assert (status, out, err) == (0, "", "")
+        [message] = (maildir / "new").iterdir()
+        assert {path.stat().st_uid for path in (maildir, message)} == {nobody.pw_uid}
+
+
+@needs_root
+def test_a_directory_of_roots_is_not_the_users() -> None:
+    with TemporaryDirectory() as directory:
+        arguments = ["-l", "localhost:0", "-c", "aiosmtpd.handlers.Mailbox", f"{directory}/Maildir"]
+        ended = subprocess.run(
+            [sys.executable, "-m", "aiosmtpd", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    [line] = ended.stderr.splitlines()
+    assert line.endswith(f"Mailbox: Permission denied: {directory}/Maildir")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -224,6 +224,46 @@ def test_becomes_the_user_once_bound(
     monkeypatch.setattr(main_module, "listen", listen)
     main([*user, "-l", ":0"])
     assert calls_of_os == [("listen",), *DROPPED]
+
+
+@needs_unix
+def test_the_handler_is_made_as_the_user_and_its_class_found_before(
+    stopped: list[asyncio.AbstractEventLoop],
+    calls_of_os: list[tuple[Any, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Handler:
+        def __init__(self) -> None:
+            calls_of_os.append(("made",))
+
+    class Trial(ModuleType):
+        def __getattr__(self, name: str) -> type[Handler]:
+            calls_of_os.append(("found",))
+            return Handler
+
+    def listen(*args: Any) -> Any:
+        calls_of_os.append(("listen",))
+        return bind(*args)
+
+    monkeypatch.setattr(main_module, "listen", listen)
+    monkeypatch.setitem(sys.modules, "trial_handlers", Trial("trial_handlers"))
+    main(["-l", ":0", "-c", "trial_handlers.Handler"])
+    assert calls_of_os == [("found",), ("listen",), *DROPPED, ("made",)]
+
+
+@needs_unix
+def test_a_handler_that_cannot_be_made_leaves_nothing_behind(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, maildir = tmp_path / "s", tmp_path / "absent" / "Maildir"
+    line = failure(
+        capsys, ["-n", "--unix", str(path), "-c", "aiosmtpd.handlers.Mailbox", str(maildir)]
+    )
+    assert line == (
+        "cannot make a handler of class aiosmtpd.handlers.Mailbox: "
+        f"No such file or directory: {maildir}"
+    )
+    assert not path.exists()
 
 
 @needs_unix
