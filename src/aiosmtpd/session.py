@@ -69,8 +69,8 @@ class Envelope:
     Attributes:
         mail_from: the reverse-path's mailbox, ``"<>"`` for the null reverse-path; None before MAIL.
         mail_options: the parameters of MAIL as the client wrote them, in upper case.
-        mail_parameters: the same as a dict, keywords in upper case, values in the case they had;
-            None stands for a parameter without a value.
+        mail_parameters: the same by keyword, in upper case, each value as its extension parsed it, in
+            the case that the client used; True stands for a parameter without a value.
         rcpt_tos: the mailbox of each recipient that was accepted.
         rcpt_options: the parameters of all RCPT commands, in one list.
         rcpt_parameters: for each accepted recipient its parameters, as in ``mail_parameters``.
@@ -82,10 +82,10 @@ class Envelope:
     def __init__(self) -> None:
         self.mail_from: str | None = None
         self.mail_options: list[str] = []
-        self.mail_parameters: dict[str, str | None] = {}
+        self.mail_parameters: dict[str, Any] = {}
         self.smtp_utf8 = False
         self.content: bytes | str | None = None
         self.original_content: bytes | None = None
         self.rcpt_tos: list[str] = []
         self.rcpt_options: list[str] = []
-        self.rcpt_parameters: list[dict[str, str | None]] = []
+        self.rcpt_parameters: list[dict[str, Any]] = []

@@ -16,7 +16,8 @@ import socket
 import ssl
 import warnings
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from . import __version__
@@ -25,25 +26,20 @@ from .auth import (
     AuthenticatorType,
     AuthResult,
     LoginPassword,
+    Mechanism,
     login_always_fail,
     sanitize,
     sanitized_log,
 )
-from .extensions import DEFAULT, Extension
+from .extensions import DEFAULT, Extension, table_of
 from .protocol import (
     AUTH_LINE_LIMIT,
     BodyIncomplete,
     Command,
-    MalformedAddress,
-    MalformedParameters,
-    Phase,
     ProtocolError,
     ProxyHeader,
-    phase_of,
-    refusal,
 )
 from .protocol import reply as replies
-from .protocol.grammar import parse_parameters, parse_reverse_path, split_mailbox
 from .session import Envelope, Session
 from .transport import ConnectionProtocol
 from .verbs import (
@@ -58,6 +54,7 @@ from .verbs import (
     syntax,
 )
 from .verbs.base import _Missing
+from .verbs.session import is_old_ehlo_hook
 
 __all__ = [
     "BOGUS_LIMIT",
@@ -95,8 +92,14 @@ CALL_LIMIT_DEFAULT = 20
 DATA_SIZE_DEFAULT = 2**25
 """The default of ``data_size_limit``: 33,554,432 octets."""
 
+AUTH_FAILURE_LIMIT_DEFAULT = 10
+"""The default of ``auth_failure_limit``."""
+
 HANDLER_TIMEOUT_DEFAULT = 600.0
 """The default of ``handler_timeout``: after so many seconds a client gives up (RFC 5321 4.5.3.2.6)."""
+
+SenderPolicy = Callable[[Any, Session, Envelope, str], bool | str | Awaitable[bool | str]]
+"""``policy(server, session, envelope, reverse_path)``, plain or async."""
 
 ALLOWED_BEFORE_STARTTLS = frozenset({"EHLO", "LHLO", "NOOP", "QUIT", "STARTTLS"})
 
@@ -135,9 +138,17 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         loop: the event loop; the running one if None.
         handler_timeout: seconds that one command may take to be handled before its client is answered
             451; None for any.
+        extensions: the ESMTP extensions, instead of :data:`aiosmtpd.extensions.DEFAULT`.
+        auth_mechanisms: the SASL mechanisms, instead of
+            :data:`aiosmtpd.auth.DEFAULT_MECHANISMS`.
+        auth_failure_limit: how many AUTH commands may fail before the connection is ended; None for
+            any number.
+        sender_policy: plain or async callable that is asked about each MAIL,
+            ``policy(server, session, envelope, reverse_path)``; it returns whether the client may use
+            that reverse-path, or the reply that refuses it.
 
     Raises:
-        TypeError: ``command_call_limit`` is of another type.
+        TypeError: ``command_call_limit`` is of another type, or ``extensions`` holds what is none.
         ValueError: ``proxy_protocol_timeout`` is not positive.
         RuntimeError: ``handle_EHLO`` of the handler has neither of its two forms.
     """
@@ -147,6 +158,8 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
     line_length_limit = 1001
     local_part_limit = 0
     extensions: tuple[Extension, ...] = DEFAULT
+    #: The parameters of the MAIL or RCPT that is handled, as ``envelope.mail_parameters`` has them.
+    parameters: Mapping[str, Any] = MappingProxyType({})
     _greeting_verb = "HELO"
 
     # What most servers leave as it is stays here, so that an idle connection is small.
@@ -155,7 +168,10 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
     _authenticator: AuthenticatorType | None = None
     _auth_callback: AuthCallbackType | None = None
     _auth_excluded: frozenset[str] = frozenset()
+    _auth_failure_limit: int | None = AUTH_FAILURE_LIMIT_DEFAULT
+    _sender_policy: SenderPolicy | None = None
     _bogus_count = 0
+    _verb = ""
     _old_ehlo_hook = False
     _handler_lists_hooks = False
 
@@ -180,6 +196,10 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         proxy_protocol_timeout: float | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
         handler_timeout: float | None = HANDLER_TIMEOUT_DEFAULT,
+        extensions: Iterable[Extension] | None = None,
+        auth_mechanisms: Iterable[type[Mechanism]] | None = None,
+        auth_failure_limit: int | None = AUTH_FAILURE_LIMIT_DEFAULT,
+        sender_policy: SenderPolicy | None = None,
     ) -> None:
         self.__ident__ = ident or __ident__
         self.event_handler = handler
@@ -188,28 +208,20 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         self.hostname = hostname or _resolved_hostname(socket.getfqdn)
         self._decode_data = decode_data
         self._tls_handshake_okay = True
-        self._set_up_tls(tls_context, require_starttls)
-        self._set_up_auth(auth_required, auth_require_tls, auth_exclude_mechanism)
-        if authenticator is not None:
-            self._authenticator = authenticator
-        if auth_callback is not None:
-            self._auth_callback = auth_callback
-            warnings.warn(
-                "auth_callback is deprecated; use authenticator", DeprecationWarning, stacklevel=2
-            )
+        if extensions is not None:
+            self.extensions = tuple(extensions)
+        self._table = table_of(self.extensions)
+        if self._table.filters:
+            self._filtering = True
+        if tls_context is not None:
+            self._set_up_tls(tls_context, require_starttls)
+        self._set_up_auth(auth_required, auth_require_tls, auth_exclude_mechanism, auth_mechanisms)
+        self._set_up_judges(authenticator, auth_callback, sender_policy, auth_failure_limit)
         self._call_limits = _checked_call_limits(command_call_limit)
         self._call_counts: dict[str, int] = {}
-        if log.isEnabledFor(logging.INFO):
-            self._log_mechanisms()
-        if hasattr(type(handler), "__getattr__"):
-            # A mock or a proxy makes up attributes as they are asked for; its hooks are those it lists.
-            self._handler_lists_hooks = True
-        if _is_old_ehlo_hook(self._find_hook("handle_EHLO")):
-            self._old_ehlo_hook = True
-        if proxy_protocol_timeout is not None and proxy_protocol_timeout <= 0:
-            raise ValueError("proxy_protocol_timeout must be > 0")
-        if proxy_protocol_timeout is not None and proxy_protocol_timeout < 3.0:
-            log.warning("proxy_protocol_timeout < 3.0")
+        self._look_at_handler()
+        if proxy_protocol_timeout is not None:
+            _check_proxy_timeout(proxy_protocol_timeout)
         super().__init__(
             timeout=timeout,
             proxy_timeout=proxy_protocol_timeout,
@@ -218,9 +230,7 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
             loop=loop,
         )
 
-    def _set_up_tls(self, context: ssl.SSLContext | None, required: bool) -> None:
-        if context is None:
-            return
+    def _set_up_tls(self, context: ssl.SSLContext, required: bool) -> None:
         self.tls_context = context
         self.require_starttls = required
         if context.verify_mode not in (ssl.CERT_NONE, ssl.CERT_OPTIONAL):
@@ -234,18 +244,52 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
             )
 
     def _set_up_auth(
-        self, required: bool, require_tls: bool, excluded: Iterable[str] | None
+        self,
+        required: bool,
+        require_tls: bool,
+        excluded: Iterable[str] | None,
+        mechanisms: Iterable[type[Mechanism]] | None,
     ) -> None:
         self._auth_required = required
         self._auth_require_tls = require_tls
         if excluded:
             self._auth_excluded = frozenset(name.upper() for name in excluded)
+        if mechanisms is not None:
+            self._mechanisms = tuple(mechanisms)
         if required and not require_tls:
             warnings.warn(
                 "Requiring AUTH while not requiring TLS can lead to security vulnerabilities!",
                 stacklevel=3,
             )
             log.warning("auth_required == True but auth_require_tls == False")
+
+    def _set_up_judges(
+        self,
+        authenticator: AuthenticatorType | None,
+        callback: AuthCallbackType | None,
+        policy: SenderPolicy | None,
+        failure_limit: int | None,
+    ) -> None:
+        if authenticator is not None:
+            self._authenticator = authenticator
+        if callback is not None:
+            self._auth_callback = callback
+            warnings.warn(
+                "auth_callback is deprecated; use authenticator", DeprecationWarning, stacklevel=3
+            )
+        if policy is not None:
+            self._sender_policy = policy
+        if failure_limit != AUTH_FAILURE_LIMIT_DEFAULT:
+            self._auth_failure_limit = failure_limit
+
+    def _look_at_handler(self) -> None:
+        if log.isEnabledFor(logging.INFO):
+            self._log_mechanisms()
+        if hasattr(type(self.event_handler), "__getattr__"):
+            # A mock or a proxy makes up attributes as they are asked for; its hooks are those it lists.
+            self._handler_lists_hooks = True
+        if is_old_ehlo_hook(self._find_hook("handle_EHLO")):
+            self._old_ehlo_hook = True
 
     def _log_mechanisms(self) -> None:
         names = (
@@ -331,7 +375,7 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
     # -- the connection ---------------------------------------------------------------------------
 
     def _command_limit(self) -> int:
-        longer = sum(max(extension.longer.values(), default=0) for extension in self.extensions)
+        longer = max(self._table.longer.values(), default=0)
         return max(AUTH_LINE_LIMIT, self.max_command_size_limit + longer + 2)
 
     async def _open(self) -> None:
@@ -361,7 +405,7 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
 
     def _run_command(self, command: Command) -> Awaitable[None]:
         """Gate a command by what holds for all verbs, and give its verb's coroutine."""
-        verb = command.verb
+        verb = self._verb = command.verb
         self._verbose = log.isEnabledFor(logging.INFO)
         if self._verbose:
             self._log_command(command)
@@ -379,10 +423,22 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
             return self.push(replies.TLS_REFUSED)
         if self._call_limits is not None and self._is_over_limit(verb):
             return self._hang_up(replies.sent_too_many_times(verb))
-        method: Callable[[str | None], Awaitable[None]] | None = getattr(self, "smtp_" + verb, None)
+        method = self._find_verb(verb)
         if method is None:
             return self._answer_unknown(verb)
         return method(command.argument)
+
+    def _filter_reply(self, status: str | bytes) -> str | bytes:
+        for extension in self._table.filters:
+            status = extension.filter_reply(self, self._verb, status)
+        return status
+
+    def _find_verb(self, verb: str) -> Callable[[str | None], Awaitable[None]] | None:
+        """Give the coroutine function of a verb, of the server or of an extension, or None."""
+        method: Callable[[str | None], Awaitable[None]] | None = getattr(self, "smtp_" + verb, None)
+        if method is None and (added := self._table.verbs.get(verb)) is not None:
+            return functools.update_wrapper(functools.partial(added, self), added)
+        return method
 
     def _log_command(self, command: Command) -> None:
         verb, argument = command.verb, command.argument
@@ -401,7 +457,7 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         limit = self.command_size_limits.get(verb, self.command_size_limit)
         session = self.session
         if session is None or session.extended_smtp:
-            limit += sum(extension.longer.get(verb, 0) for extension in self.extensions)
+            limit += self._table.longer.get(verb, 0)
         return limit
 
     def _is_over_limit(self, verb: str) -> bool:
@@ -484,62 +540,9 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
             return default
         return status
 
-    # -- parsing ----------------------------------------------------------------------------------
-
-    def _strip_command_keyword(self, keyword: str, arg: str) -> str | None:
-        """Give what follows ``keyword`` in ``arg``, or None if it does not begin with it."""
-        size = len(keyword)
-        return arg[size:].strip() if arg[:size].upper() == keyword else None
-
-    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
-        """Split a path from what follows it; (None, None) if it is malformed."""
-        try:
-            address, rest = parse_reverse_path(arg, utf8=self.enable_SMTPUTF8)
-        except MalformedAddress:
-            return None, None
-        if self.local_part_limit:
-            local_part = split_mailbox(address)[0]
-            if len(local_part.encode("utf-8")) > self.local_part_limit:
-                return None, None
-        return address, rest
-
-    def _getparams(self, params: Sequence[str]) -> dict[str, str | bool] | None:
-        """Parse parameters that were split at spaces: True for one without a value, None if bad."""
-        try:
-            parsed = parse_parameters(" ".join(params), utf8=self.enable_SMTPUTF8)
-        except MalformedParameters:
-            return None
-        return {keyword: True if value is None else value for keyword, value in parsed.items()}
-
-    def _refused(self, verb: str) -> replies.Reply | None:
-        phase = phase_of(self.session, self.envelope)
-        # check_helo_needed() may be overridden to let mail in without a greeting.
-        return refusal(verb, Phase.GREETED if phase is Phase.CONNECTED else phase)
-
 
 _CHECK_HELO_NEEDED = SMTP.check_helo_needed
 _CHECK_AUTH_NEEDED = SMTP.check_auth_needed
-
-
-def _is_old_ehlo_hook(hook: Any) -> bool:
-    """Tell whether ``handle_EHLO`` is of the form before 1.3, without the responses.
-
-    Raises:
-        RuntimeError: it is of neither form.
-    """
-    if hook is None:
-        return False
-    count = len(inspect.signature(hook).parameters)
-    if count not in (4, 5):
-        raise RuntimeError("Unsupported EHLO Hook")
-    if count == 4:
-        warnings.warn(
-            "Use the 5-argument handle_EHLO() hook instead of the 4-argument handle_EHLO() hook; "
-            "support for the 4-argument handle_EHLO() hook will be removed in version 3",
-            DeprecationWarning,
-            stacklevel=3,
-        )
-    return count == 4
 
 
 def _checked_call_limits(limit: int | dict[str, int] | None) -> dict[str, int] | None:
@@ -557,3 +560,10 @@ def _checked_call_limits(limit: int | dict[str, int] | None) -> dict[str, int] |
     if not all(isinstance(n, int) for n in limit.values()):
         raise TypeError("All command_call_limit values must be int")
     return {"*": CALL_LIMIT_DEFAULT, **limit}
+
+
+def _check_proxy_timeout(seconds: float) -> None:
+    if seconds <= 0:
+        raise ValueError("proxy_protocol_timeout must be > 0")
+    if seconds < 3.0:
+        log.warning("proxy_protocol_timeout < 3.0")

@@ -76,6 +76,7 @@ class ConnectionProtocol(asyncio.Protocol):
     _reading_paused = False
     _flush_scheduled = False
     _draining = False
+    _filtering = False
     _handshaking = False
     _opened = 0.0
     if TYPE_CHECKING:
@@ -123,6 +124,9 @@ class ConnectionProtocol(asyncio.Protocol):
         raise NotImplementedError
 
     async def _open(self) -> None:
+        raise NotImplementedError
+
+    def _filter_reply(self, status: str | bytes) -> str | bytes:
         raise NotImplementedError
 
     def _run_command(self, command: Command) -> Awaitable[None]:
@@ -315,6 +319,8 @@ class ConnectionProtocol(asyncio.Protocol):
         """
         if self.transport is None:
             raise ConnectionResetError("the connection was lost")
+        if self._filtering:
+            status = self._filter_reply(status)
         octets = self._connection.send(status)
         self._replies_sent += 1
         if self._verbose and log.isEnabledFor(logging.DEBUG):

@@ -156,8 +156,10 @@ def test_m_26_the_case_of_a_value_is_kept_beside_the_options() -> None:
             return f"250 {options} {envelope.mail_parameters}"
 
     play(
-        GREETED + "C: MAIL FROM:<a@b> body=8bitmime\nS: 250 ['BODY=8BITMIME'] {'BODY': '8bitmime'}",
+        GREETED + "C: MAIL FROM:<a@b> auth=Anne@c\nS: 250 ['AUTH=ANNE@C'] {'AUTH': 'Anne@c'}",
         Tell(),
+        authenticator=allow,
+        auth_require_tls=False,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from aiosmtpd.extensions import Extension
+from aiosmtpd.extensions import Extension, syntax
 from aiosmtpd.protocol import MalformedParameters, ProtocolError, Reply
 from aiosmtpd.smtp import SMTP
 
@@ -245,7 +245,7 @@ def test_size_without_a_limit(connect: Connect, utf8: bool) -> None:
     assert wire.say("MAIL FROM:<a@example.com> SIZE=99999999999") == ["250 OK"]
 
 
-def test_options_are_in_upper_case_and_parameters_as_they_came(connect: Connect) -> None:
+def test_options_are_in_upper_case_and_parameters_parsed(connect: Connect) -> None:
     class Handler(Keep):
         async def handle_MAIL(self, server: Any, session: Any, envelope: Any, *rest: Any) -> str:
             self.given = rest
@@ -260,7 +260,7 @@ def test_options_are_in_upper_case_and_parameters_as_they_came(connect: Connect)
     wire.say("RCPT TO:<b@example.com>", "DATA", ".")
     envelope = handler.envelopes[0]
     assert envelope.mail_options == ["BODY=8BITMIME", "SIZE=7", "SMTPUTF8"]
-    assert envelope.mail_parameters == {"BODY": "8bitMime", "SIZE": "7", "SMTPUTF8": None}
+    assert envelope.mail_parameters == {"BODY": "8BITMIME", "SIZE": 7, "SMTPUTF8": True}
     assert envelope.smtp_utf8 is True
     assert envelope.rcpt_options == []
     assert envelope.rcpt_parameters == [{}]
@@ -271,7 +271,7 @@ def test_options_without_a_hook(connect: Connect) -> None:
     wire = greeted(connect, handler)
     wire.say("MAIL FROM:<a@example.com> body=7bit", "RCPT TO:<b@example.com>", "DATA", ".")
     assert handler.envelopes[0].mail_options == ["BODY=7BIT"]
-    assert handler.envelopes[0].mail_parameters == {"BODY": "7bit"}
+    assert handler.envelopes[0].mail_parameters == {"BODY": "7BIT"}
     assert wire.server.envelope.mail_options == []
     assert wire.server.envelope.mail_parameters == {}
 
@@ -301,20 +301,39 @@ def test_smtputf8_of_a_mail_that_was_refused_is_forgotten(connect: Connect) -> N
 class Dsn(Extension):
     """A part of RFC 3461."""
 
+    name = "DSN"
     mail_parameters = frozenset({"ENVID"})
     rcpt_parameters = frozenset({"NOTIFY", "ORCPT"})
     longer: ClassVar[Mapping[str, int]] = {"RCPT": 500}
+    checks = frozenset({"RCPT", "DATA"})
 
-    def ehlo_line(self, server: Any) -> str | None:
-        return "DSN" if server.session.extended_smtp else None
-
-    def check_mail(self, server: Any, keyword: str, value: str | None) -> None:
+    def parse_mail(self, server: Any, keyword: str, value: str | None) -> str:
         if value is None:
             raise MalformedParameters
+        return value
 
-    def check_rcpt(self, server: Any, keyword: str, value: str | None) -> None:
-        if keyword == "NOTIFY" and value == "NEVER":
+    def parse_rcpt(self, server: Any, keyword: str, value: str | None) -> Any:
+        if keyword == "NOTIFY" and value is not None:
+            return frozenset(value.upper().split(","))
+        return super().parse_rcpt(server, keyword, value)
+
+    def check(
+        self, server: Any, verb: str, address: str | None, parameters: Mapping[str, Any]
+    ) -> None:
+        if "NEVER" in parameters.get("NOTIFY", ()) or address == "postmaster":
             raise ProtocolError(reply=Reply(550, "5.7.1", "always"))
+        if verb == "DATA" and len(server.envelope.rcpt_tos) > 3:
+            raise ProtocolError(reply=Reply(554, "5.5.0", "too many"))
+
+    @syntax("NAP [minutes]")
+    async def smtp_NAP(self, server: Any, arg: str | None) -> None:
+        await server.push(f"250 {server.session.host_name} naps {arg}")
+
+    async def smtp_NOOP(self, server: Any, arg: str | None) -> None:
+        raise AssertionError("the server's own goes first")
+
+    async def smtp_HIDDEN(self, server: Any, arg: str | None) -> None:
+        await server.push("250 not in HELP")
 
 
 class DsnServer(SMTP):
@@ -324,6 +343,66 @@ class DsnServer(SMTP):
 def test_an_extension_is_offered(connect: Connect) -> None:
     lines = connect(cls=DsnServer).ehlo()
     assert lines[-2:] == ["HELP", "DSN"]
+
+
+def test_a_verb_of_an_extension(connect: Connect) -> None:
+    wire = greeted(connect, cls=DsnServer)
+    assert wire.say("nap 10", "NOOP", "HIDDEN", "HELP NAP") == [
+        "250 client.example naps 10",
+        "250 OK",
+        "250 not in HELP",
+        "250 Syntax: NAP [minutes]",
+    ]
+    assert wire.say("HELP")[0].endswith("MAIL NAP NOOP QUIT RCPT RSET VRFY")
+    assert wire.say("HELP HIDDEN")[0].startswith("501 ")
+
+
+def test_a_hook_sees_the_parameters_of_its_command(connect: Connect) -> None:
+    class Handler(Keep):
+        async def handle_RCPT(
+            self, server: Any, session: Any, envelope: Any, address: str, options: Any
+        ) -> str:
+            envelope.rcpt_tos.append(address)
+            return f"250 {dict(server.parameters)}"
+
+    wire = greeted(connect, Handler(), cls=DsnServer)
+    assert wire.say(
+        "MAIL FROM:<a@example.com> ENVID=x",
+        "RCPT TO:<b@example.com>",
+        "RCPT TO:<c@example.com> ORCPT=Anne",
+    ) == ["250 OK", "250 {}", "250 {'ORCPT': 'Anne'}"]
+
+
+def test_extensions_of_the_constructor_replace_the_default(connect: Connect) -> None:
+    wire = connect(extensions=[Dsn()])
+    assert wire.ehlo()[1:] == ["DSN"]
+    assert wire.say("MAIL FROM:<a@example.com> SIZE=1") == [MAIL_UNKNOWN]
+    assert connect(extensions=[]).ehlo()[1:] == []
+
+
+def test_two_extensions_with_one_parameter(connect: Connect) -> None:
+    with pytest.raises(ValueError, match="extensions: two of them have the parameter ENVID"):
+        connect(extensions=[Dsn(), Dsn()])
+
+
+class Loud(Extension):
+    """Every reply in capitals, with the verb."""
+
+    name = "X-LOUD"
+
+    def filter_reply(self, server: Any, verb: str, status: str | bytes) -> str | bytes:
+        assert isinstance(status, str)
+        return f"{status} ({verb})".upper()
+
+
+def test_an_extension_that_filters_replies(connect: Connect) -> None:
+    wire = connect(extensions=[Loud()])
+    assert wire.say("NOOP", "foo", "EHLO c.example") == [
+        "250 OK (NOOP)",
+        '500 ERROR: COMMAND "FOO" NOT RECOGNIZED (FOO)',
+        "250-MX.EXAMPLE",
+        "250 X-LOUD (EHLO)",
+    ]
 
 
 def test_parameters_of_an_extension(connect: Connect) -> None:
@@ -340,7 +419,24 @@ def test_parameters_of_an_extension(connect: Connect) -> None:
         "RCPT TO:<c@example.com> ENVID=x",
         "RCPT TO:<d@example.com>",
         "RCPT TO:<e@example.com> orcpt=x",
-    ) == ["250 OK", "550 5.7.1 always", RCPT_UNKNOWN, "250 OK", "250 OK"]
+        "RCPT TO:<Postmaster> ORCPT=y",
+        "RCPT TO:<postmaster>",
+    ) == [
+        "250 OK",
+        "550 5.7.1 always",
+        RCPT_UNKNOWN,
+        "250 OK",
+        "250 OK",
+        "250 OK",
+        "550 5.7.1 always",
+    ]
+    assert wire.say("DATA", "RSET") == ["554 5.5.0 too many", "250 OK"]
+    wire.say("MAIL FROM:<a@example.com> envid=QQ314159")
+    wire.say(
+        "RCPT TO:<b@example.com> NOTIFY=Success,Failure ORCPT=rfc822;B@example.com",
+        "RCPT TO:<d@example.com>",
+        "RCPT TO:<e@example.com> orcpt=x",
+    )
     wire.say("DATA", ".")
     envelope = handler.envelopes[0]
     assert envelope.mail_options == ["ENVID=QQ314159"]
@@ -353,7 +449,7 @@ def test_parameters_of_an_extension(connect: Connect) -> None:
         "ORCPT=X",
     ]
     assert envelope.rcpt_parameters == [
-        {"NOTIFY": "Success,Failure", "ORCPT": "rfc822;B@example.com"},
+        {"NOTIFY": frozenset({"SUCCESS", "FAILURE"}), "ORCPT": "rfc822;B@example.com"},
         {},
         {"ORCPT": "x"},
     ]

@@ -1,30 +1,34 @@
 """ESMTP extensions (RFC 5321 section 2.2), one module an extension.
 
-Each tells its EHLO line for the session at hand, the parameters it adds to MAIL and RCPT with the check
-of their values, and by how much it lengthens these commands. An extension keeps no state: what a client
-said is kept in the session and the envelope.
+Each tells its EHLO line for the session at hand, the parameters it adds to MAIL and RCPT with what they
+mean, its verbs, and by how much it lengthens commands. What a server has is a tuple of them, and what that
+adds up to a table.
 """
 
 from .auth import Auth
-from .base import Extension, Server
+from .base import Extension, Server, syntax
 from .eightbitmime import EightBitMime
 from .help import Help
 from .pipelining import Pipelining
 from .size import Size
 from .smtputf8 import SmtpUtf8
 from .starttls import StartTls
+from .table import ExtensionTable, table_of
 
 __all__ = [
     "DEFAULT",
     "Auth",
     "EightBitMime",
     "Extension",
+    "ExtensionTable",
     "Help",
     "Pipelining",
     "Server",
     "Size",
     "SmtpUtf8",
     "StartTls",
+    "syntax",
+    "table_of",
 ]
 
 DEFAULT: tuple[Extension, ...] = (

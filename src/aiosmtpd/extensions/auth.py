@@ -16,6 +16,7 @@ __all__ = ["Auth"]
 class Auth(Extension):
     """``AUTH`` with the mechanisms that could succeed now."""
 
+    name = "AUTH"
     mail_parameters = frozenset({"AUTH"})
     longer: ClassVar[Mapping[str, int]] = {"MAIL": 500}  # RFC 4954 section 3 (6)
 
@@ -24,15 +25,15 @@ class Auth(Extension):
         mechanisms = server._advertised_mechanisms()
         return "AUTH " + " ".join(mechanisms) if mechanisms else None
 
-    def check_mail(self, server: Server, keyword: str, value: str | None) -> None:
-        """Accept ``<>`` or a mailbox in xtext, while AUTH is offered (RFC 4954 section 5)."""
+    def parse_mail(self, server: Server, keyword: str, value: str | None) -> str:
+        """Give the mailbox that submitted the message, or ``"<>"`` (RFC 4954 section 5)."""
         if not server._advertised_mechanisms():
             raise ProtocolError(reply=replies.MAIL_PARAMETERS_UNKNOWN)
         if value is None:
             raise MalformedParameters
         if value == "<>":
-            return
+            return value
         try:
-            parse_mailbox(decode_xtext(value), utf8=server.enable_SMTPUTF8)
+            return parse_mailbox(decode_xtext(value), utf8=server.enable_SMTPUTF8)
         except MalformedAddress as fault:
             raise MalformedParameters from fault

@@ -1,29 +1,82 @@
-"""What an extension is, and what it sees of the server."""
+"""What an extension is, and what it sees of the server.
+
+An extension is asked: at EHLO for its line, at MAIL and RCPT for what its parameters mean and whether
+they go together, at an unknown verb for its own. It changes nothing by being asked, and keeps nothing of
+a connection: what a client said stands in the session and the envelope.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    import asyncio
+
+    from ..protocol import Connection
     from ..session import Envelope, Session
 
-__all__ = ["Extension", "Server"]
+__all__ = ["Extension", "Server", "syntax"]
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def syntax(
+    text: str, extended: str | None = None, when: str | None = None
+) -> Callable[[_Method], _Method]:
+    """Give a verb its line in HELP.
+
+    Args:
+        text: the syntax, for example ``"PING [ignored]"``.
+        extended: what to add to it once the client greeted with EHLO or LHLO.
+        when: the name of an attribute of the server that must be true for the verb to be shown.
+    """
+
+    def decorate(method: _Method) -> _Method:
+        method.__smtp_syntax__ = text  # type: ignore[attr-defined]
+        method.__smtp_syntax_extended__ = extended  # type: ignore[attr-defined]
+        method.__smtp_syntax_when__ = when  # type: ignore[attr-defined]
+        return method
+
+    return decorate
 
 
 class Server(Protocol):
     """What an extension sees of :class:`aiosmtpd.smtp.SMTP`."""
 
+    command_size_limit: int
     data_size_limit: int | None
+    line_length_limit: int
     enable_SMTPUTF8: bool
+    event_handler: Any
+    hostname: str
     tls_context: Any
     session: Session
     envelope: Envelope
+    transport: asyncio.Transport | None
+    _call_limits: dict[str, int] | None
+    _connection: Connection
     _decode_data: bool
+    _greeting_verb: str
 
     @property
     def _tls_protocol(self) -> Any:
         """Truthy under TLS."""
+
+    async def push(self, status: str | bytes) -> None:
+        """Send a reply."""
+
+    async def check_helo_needed(self, helo: str = ...) -> bool:
+        """Refuse a command that came before any greeting; tell whether it was refused."""
+
+    async def check_auth_needed(self, caller_method: str) -> bool:
+        """Refuse a command that needs AUTH before it; tell whether it was refused."""
+
+    def _call_handler_hook(self, command: str, *args: Any) -> Awaitable[Any]:
+        """Call a hook; ``MISSING`` if there is none."""
+
+    def _set_rset_state(self) -> None:
+        """End the transaction without a message."""
 
     def _advertised_mechanisms(self) -> list[str]:
         """The mechanisms that AUTH offers."""
@@ -32,31 +85,73 @@ class Server(Protocol):
 class Extension:
     """An ESMTP extension (RFC 5321 section 2.2.2).
 
+    A method ``smtp_NAME(server, arg)``, a coroutine with :func:`syntax`, is a verb that it adds; a verb
+    of that name of the server itself goes first.
+
     Attributes:
+        name: its keyword in the EHLO reply, in upper case.
         mail_parameters: the keywords that it adds to MAIL, in upper case.
         rcpt_parameters: the keywords that it adds to RCPT, in upper case.
         longer: by how many octets it lengthens a command, by verb.
+        checks: the verbs that :meth:`check` is to be asked about: ``MAIL``, ``RCPT``, ``DATA``,
+            ``BDAT``.
     """
 
+    name: ClassVar[str]
     mail_parameters: ClassVar[frozenset[str]] = frozenset()
     rcpt_parameters: ClassVar[frozenset[str]] = frozenset()
     longer: ClassVar[Mapping[str, int]] = {}
+    checks: ClassVar[frozenset[str]] = frozenset()
 
     def ehlo_line(self, server: Server) -> str | None:
         """Give the line of the EHLO reply for the session at hand, or None to offer nothing."""
-        raise NotImplementedError
+        return self.name
 
-    def check_mail(self, server: Server, keyword: str, value: str | None) -> None:
-        """Check a parameter of MAIL, and note in the envelope what it asks for.
+    def parse_mail(self, server: Server, keyword: str, value: str | None) -> Any:
+        """Give what a parameter of MAIL means.
 
         Args:
             server: the server at hand.
             keyword: one of ``mail_parameters``.
-            value: what followed ``=``, or None.
+            value: what followed ``=`` as the client wrote it, or None.
+
+        Returns:
+            What goes into ``envelope.mail_parameters`` under the keyword. Where an extension does not
+            say it is ``value``, or True for a parameter without one.
 
         Raises:
-            ProtocolError: the parameter cannot be accepted; its reply says why.
+            MalformedParameters: it has not the right form; the client is told the syntax of MAIL.
+            ProtocolError: it cannot be accepted; its reply says why.
+        """
+        return True if value is None else value
+
+    def parse_rcpt(self, server: Server, keyword: str, value: str | None) -> Any:
+        """Give what a parameter of RCPT means; as :meth:`parse_mail`."""
+        return True if value is None else value
+
+    def check(
+        self, server: Server, verb: str, address: str | None, parameters: Mapping[str, Any]
+    ) -> None:
+        """Judge a command as a whole: parameters that exclude each other, limits of a transaction.
+
+        It is called once the command was found to be in sequence and parsed, before its hook.
+
+        Args:
+            server: the server at hand; its envelope is as it was before the command.
+            verb: one of ``checks``.
+            address: the mailbox of MAIL (``"<>"`` for the null reverse-path) or RCPT, else None.
+            parameters: those of this command, parsed.
+
+        Raises:
+            ProtocolError: the command cannot be accepted; its reply says why.
         """
 
-    def check_rcpt(self, server: Server, keyword: str, value: str | None) -> None:
-        """Check a parameter of RCPT; as :meth:`check_mail`."""
+    def filter_reply(self, server: Server, verb: str, status: str | bytes) -> str | bytes:
+        """Give what to send instead of a reply; asked for every reply where it is overridden.
+
+        Args:
+            server: the server at hand.
+            verb: the verb that is answered, in upper case; empty for the greeting.
+            status: the reply without its final CRLF.
+        """
+        return status

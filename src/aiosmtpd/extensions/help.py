@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Extension, Server
+from .base import Extension
 
 __all__ = ["Help"]
 
@@ -10,6 +10,4 @@ __all__ = ["Help"]
 class Help(Extension):
     """``HELP``, always."""
 
-    def ehlo_line(self, server: Server) -> str | None:
-        """Offer it."""
-        return "HELP"
+    name = "HELP"

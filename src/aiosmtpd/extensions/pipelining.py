@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Extension, Server
+from .base import Extension
 
 __all__ = ["Pipelining"]
 
@@ -10,6 +10,4 @@ __all__ = ["Pipelining"]
 class Pipelining(Extension):
     """``PIPELINING``, always."""
 
-    def ehlo_line(self, server: Server) -> str | None:
-        """Offer it."""
-        return "PIPELINING"
+    name = "PIPELINING"

@@ -15,6 +15,7 @@ __all__ = ["Size"]
 class Size(Extension):
     """``SIZE`` with the limit in force; a message announced larger is refused at once."""
 
+    name = "SIZE"
     mail_parameters = frozenset({"SIZE"})
     longer: ClassVar[Mapping[str, int]] = {"MAIL": 26}  # RFC 1870 section 3
 
@@ -22,9 +23,11 @@ class Size(Extension):
         """Offer the limit, if there is one."""
         return f"SIZE {server.data_size_limit}" if server.data_size_limit else None
 
-    def check_mail(self, server: Server, keyword: str, value: str | None) -> None:
-        """Compare the announced size with the limit (RFC 1870 section 6.1)."""
+    def parse_mail(self, server: Server, keyword: str, value: str | None) -> int:
+        """Give the announced size in octets, if it is within the limit (RFC 1870 section 6.1)."""
         if value is None or not (value.isascii() and value.isdigit() and len(value) <= 20):
             raise MalformedParameters
-        if server.data_size_limit and int(value) > server.data_size_limit:
+        size = int(value)
+        if server.data_size_limit and size > server.data_size_limit:
             raise ProtocolError(reply=replies.SIZE_EXCEEDED)
+        return size

@@ -15,17 +15,18 @@ __all__ = ["SmtpUtf8"]
 class SmtpUtf8(Extension):
     """``SMTPUTF8``, where the server has it enabled."""
 
+    name = "SMTPUTF8"
     mail_parameters = frozenset({"SMTPUTF8"})
     longer: ClassVar[Mapping[str, int]] = {"MAIL": 10}  # RFC 6531 section 3.1 (8), (9)
 
     def ehlo_line(self, server: Server) -> str | None:
         """Offer it if it is enabled."""
-        return "SMTPUTF8" if server.enable_SMTPUTF8 else None
+        return self.name if server.enable_SMTPUTF8 else None
 
-    def check_mail(self, server: Server, keyword: str, value: str | None) -> None:
-        """Note that the message may be internationalised (RFC 6531 section 3.4)."""
+    def parse_mail(self, server: Server, keyword: str, value: str | None) -> bool:
+        """Allow it, without a value, where it is enabled (RFC 6531 section 3.4)."""
         if not server.enable_SMTPUTF8:
             raise ProtocolError(reply=replies.SMTPUTF8_DISABLED)
         if value is not None:
             raise ProtocolError(reply=replies.SMTPUTF8_ARGUMENT)
-        server.envelope.smtp_utf8 = True
+        return True

@@ -10,6 +10,8 @@ __all__ = ["StartTls"]
 class StartTls(Extension):
     """``STARTTLS``, while there is a certificate to use and no TLS yet."""
 
+    name = "STARTTLS"
+
     def ehlo_line(self, server: Server) -> str | None:
         """Offer it, but not under TLS (RFC 3207 section 4.2)."""
-        return "STARTTLS" if server.tls_context and server._tls_protocol is None else None
+        return self.name if server.tls_context and server._tls_protocol is None else None

@@ -1,4 +1,4 @@
-"""What the verbs share: the face of the server that they see, HELP's decorator, and ``MISSING``.
+"""What the verbs share: the face of the server that they see, and ``MISSING``.
 
 The verbs of :class:`aiosmtpd.smtp.SMTP` are written in the modules of this package, a group each, as
 classes that it inherits from. :class:`Verbs` declares what they use of it and of the driver.
@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import enum
 import warnings
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..extensions import syntax
 
 if TYPE_CHECKING:
     import asyncio
     import ssl
 
     from ..auth import AuthCallbackType, AuthenticatorType
-    from ..extensions import Extension
+    from ..extensions import Extension, ExtensionTable
     from ..protocol import Connection, Event, Reply
     from ..session import Envelope, Session
 
 __all__ = ["MISSING", "Verbs", "_Missing", "syntax", "warn_deprecated"]
-
-_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 class _Missing(enum.Enum):
@@ -31,26 +31,6 @@ class _Missing(enum.Enum):
 
 MISSING = _Missing.MISSING
 """There is nothing: no such hook, or no response of the client."""
-
-
-def syntax(
-    text: str, extended: str | None = None, when: str | None = None
-) -> Callable[[_Method], _Method]:
-    """Give a verb its line in HELP.
-
-    Args:
-        text: the syntax, for example ``"PING [ignored]"``.
-        extended: what to add to it once the client greeted with EHLO or LHLO.
-        when: the name of an attribute of the server that must be true for the verb to be shown.
-    """
-
-    def decorate(method: _Method) -> _Method:
-        method.__smtp_syntax__ = text  # type: ignore[attr-defined]
-        method.__smtp_syntax_extended__ = extended  # type: ignore[attr-defined]
-        method.__smtp_syntax_when__ = when  # type: ignore[attr-defined]
-        return method
-
-    return decorate
 
 
 def warn_deprecated(new: str, old: str) -> None:
@@ -71,17 +51,21 @@ class Verbs:
         envelope: Envelope
         event_handler: Any
         hostname: str
+        command_size_limit: int
         data_size_limit: int | None
         enable_SMTPUTF8: bool
         tls_context: ssl.SSLContext | None
         line_length_limit: int
         local_part_limit: int
         extensions: tuple[Extension, ...]
+        parameters: Mapping[str, Any]
+        _table: ExtensionTable
         transport: asyncio.Transport | None
         _authenticator: AuthenticatorType | None
         _auth_callback: AuthCallbackType | None
         _auth_excluded: frozenset[str]
         _auth_require_tls: bool
+        _call_limits: dict[str, int] | None
         _connection: Connection
         _decode_data: bool
         _greeting_verb: str
@@ -101,8 +85,8 @@ class Verbs:
         async def check_auth_needed(self, caller_method: str) -> bool: ...
         async def _call_handler_hook(self, command: str, *args: Any) -> Any: ...
         async def _next_event(self) -> Event: ...
+        def _find_verb(self, verb: str) -> Callable[[str | None], Awaitable[None]] | None: ...
         def _may_pass(self) -> bool: ...
-        def _receive(self) -> Awaitable[None]: ...
         def _receive(self) -> Awaitable[None]: ...
         def _wake_reader(self) -> None: ...
         async def _start_tls(

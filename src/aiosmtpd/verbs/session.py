@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from ..protocol import reply as replies
 from .base import MISSING, Verbs, syntax, warn_deprecated
 
-__all__ = ["SessionVerbs"]
+__all__ = ["SessionVerbs", "is_old_ehlo_hook"]
 
 
 class SessionVerbs(Verbs):
@@ -116,21 +118,22 @@ class SessionVerbs(Verbs):
             return
         code = 250
         if arg:
-            method = getattr(self, "smtp_" + arg.upper(), None)
+            method = self._find_verb(arg.upper())
             if method is not None and self._syntax_available(method):
                 await self.push(f"250 Syntax: {self._syntax_of(method)}")
                 return
             code = 501
+        own = {name.removeprefix("smtp_") for name in dir(self) if name.startswith("smtp_")}
         verbs = sorted(
-            name.removeprefix("smtp_")
-            for name in dir(self)
-            if name.startswith("smtp_") and self._syntax_available(getattr(self, name))
+            verb
+            for verb in own | self._table.verbs.keys()
+            if self._syntax_available(self._find_verb(verb))
         )
         await self.push(f"{code} Supported commands: {' '.join(verbs)}")
 
-    def _syntax_available(self, method: Callable[..., Any]) -> bool:
+    def _syntax_available(self, method: Callable[..., Any] | None) -> bool:
         """Tell whether HELP shows a verb."""
-        if not hasattr(method, "__smtp_syntax__"):
+        if method is None or not hasattr(method, "__smtp_syntax__"):
             return False
         when = getattr(method, "__smtp_syntax_when__", None)
         return bool(getattr(self, when)) if when else True
@@ -139,3 +142,24 @@ class SessionVerbs(Verbs):
         text: str = method.__smtp_syntax__  # type: ignore[attr-defined]
         extended = getattr(method, "__smtp_syntax_extended__", None)
         return text + extended if self.session.extended_smtp and extended else text
+
+
+def is_old_ehlo_hook(hook: Any) -> bool:
+    """Tell whether ``handle_EHLO`` is of the form before 1.3, without the responses.
+
+    Raises:
+        RuntimeError: it is of neither form.
+    """
+    if hook is None:
+        return False
+    count = len(inspect.signature(hook).parameters)
+    if count not in (4, 5):
+        raise RuntimeError("Unsupported EHLO Hook")
+    if count == 4:
+        warnings.warn(
+            "Use the 5-argument handle_EHLO() hook instead of the 4-argument handle_EHLO() hook; "
+            "support for the 4-argument handle_EHLO() hook will be removed in version 3",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+    return count == 4

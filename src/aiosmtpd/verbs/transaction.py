@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from ..extensions import Extension
 from ..protocol import (
     Body,
     BodyError,
     BodyIncomplete,
     MalformedAddress,
     MalformedParameters,
+    Phase,
     ProtocolError,
+    phase_of,
+    refusal,
 )
 from ..protocol import reply as replies
-from ..protocol.grammar import parse_parameters
+from ..protocol.grammar import parse_parameters, parse_reverse_path, split_mailbox
 from ..streams import BodyStream
 from .base import MISSING, Verbs, syntax, warn_deprecated
 
@@ -28,13 +29,6 @@ __all__ = ["TransactionVerbs"]
 log = logging.getLogger("mail.log")
 
 _PATH_KEYWORDS = {"MAIL": "FROM:", "RCPT": "TO:"}
-
-
-@functools.cache
-def _parameter_table(extensions: tuple[Extension, ...], attribute: str) -> dict[str, Extension]:
-    return {
-        keyword: extension for extension in extensions for keyword in getattr(extension, attribute)
-    }
 
 
 def _options(parameters: dict[str, str | None]) -> list[str]:
@@ -62,6 +56,38 @@ class TransactionVerbs(Verbs):
         """Refuse what comes before a greeting, or before AUTH where it is required."""
         return await self.check_helo_needed() or await self.check_auth_needed(verb)
 
+    # -- paths ------------------------------------------------------------------------------------
+
+    def _strip_command_keyword(self, keyword: str, arg: str) -> str | None:
+        """Give what follows ``keyword`` in ``arg``, or None if it does not begin with it."""
+        size = len(keyword)
+        return arg[size:].strip() if arg[:size].upper() == keyword else None
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        """Split a path from what follows it; (None, None) if it is malformed."""
+        try:
+            address, rest = parse_reverse_path(arg, utf8=self.enable_SMTPUTF8)
+        except MalformedAddress:
+            return None, None
+        if self.local_part_limit:
+            local_part = split_mailbox(address)[0]
+            if len(local_part.encode("utf-8")) > self.local_part_limit:
+                return None, None
+        return address, rest
+
+    def _getparams(self, params: Sequence[str]) -> dict[str, str | bool] | None:
+        """Parse parameters that were split at spaces: True for one without a value, None if bad."""
+        try:
+            parsed = parse_parameters(" ".join(params), utf8=self.enable_SMTPUTF8)
+        except MalformedParameters:
+            return None
+        return {keyword: True if value is None else value for keyword, value in parsed.items()}
+
+    def _refused(self, verb: str) -> replies.Reply | None:
+        phase = phase_of(self.session, self.envelope)
+        # check_helo_needed() may be overridden to let mail in without a greeting.
+        return refusal(verb, Phase.GREETED if phase is Phase.CONNECTED else phase)
+
     # -- the argument of MAIL and RCPT ------------------------------------------------------------
 
     def _parse_path(self, verb: str, arg: str | None) -> tuple[str, dict[str, str | None]]:
@@ -87,28 +113,44 @@ class TransactionVerbs(Verbs):
         return address, parameters
 
     def _syntax_error(self, verb: str) -> replies.Reply:
-        method = getattr(self, "smtp_" + verb)
+        method = self._find_verb(verb)
+        assert method is not None
         return replies.Reply(501, None, f"Syntax: {self._syntax_of(method)}")
 
-    def _check_parameters(self, verb: str, parameters: dict[str, str | None]) -> None:
-        """Have each parameter checked by its extension.
+    def _understand(self, verb: str, address: str, given: dict[str, str | None]) -> dict[str, Any]:
+        """Have the parameters of MAIL or RCPT parsed and judged by the extensions.
 
         Raises:
             ProtocolError: one is not known or not allowed.
         """
-        table = _parameter_table(self.extensions, f"{verb.lower()}_parameters")
-        for keyword, value in parameters.items():
+        parameters: dict[str, Any] = {}
+        of_mail = verb == "MAIL"
+        table = self._table.mail if of_mail else self._table.rcpt
+        for keyword, value in given.items():
             extension = table.get(keyword)
             if extension is None:
-                unknown = f"{verb} {_PATH_KEYWORDS[verb][:-1]} parameters"
                 raise ProtocolError(
-                    reply=replies.Reply(555, None, f"{unknown} not recognized or not implemented")
+                    reply=replies.MAIL_PARAMETERS_UNKNOWN
+                    if of_mail
+                    else replies.RCPT_PARAMETERS_UNKNOWN
                 )
-            check = extension.check_mail if verb == "MAIL" else extension.check_rcpt
+            parse = extension.parse_mail if of_mail else extension.parse_rcpt
             try:
-                check(self, keyword, value)
+                parameters[keyword] = parse(self, keyword, value)
             except MalformedParameters as fault:
                 raise ProtocolError(reply=self._syntax_error(verb)) from fault
+        self.parameters = parameters
+        self._check(verb, address, parameters)
+        return parameters
+
+    def _check(self, verb: str, address: str | None, parameters: dict[str, Any]) -> None:
+        """Let the extensions that wish to judge a command as a whole.
+
+        Raises:
+            ProtocolError: one refuses it.
+        """
+        for extension in self._table.checks.get(verb, ()):
+            extension.check(self, verb, address, parameters)
 
     # -- the transaction --------------------------------------------------------------------------
 
@@ -117,19 +159,19 @@ class TransactionVerbs(Verbs):
         """Begin a transaction (RFC 5321 section 4.1.1.2)."""
         if not self._may_pass() and await self._is_refused_early("MAIL"):
             return
-        address, parameters = self._parse_path("MAIL", arg)
+        address, given = self._parse_path("MAIL", arg)
         if (refused := self._refused("MAIL")) is not None:
             await self.push(refused)
             return
-        self.envelope.smtp_utf8 = False
-        if parameters:
-            self._check_parameters("MAIL", parameters)
-        self.envelope.mail_parameters = parameters
-        options = _options(parameters) if parameters else []
+        envelope = self.envelope
+        parameters = self._understand("MAIL", address, given)
+        options = _options(given) if given else []
+        envelope.mail_parameters = parameters
+        envelope.smtp_utf8 = "SMTPUTF8" in parameters
         status = await self._call_handler_hook("MAIL", address, options)
         if status is MISSING:
-            self.envelope.mail_from = address
-            self.envelope.mail_options.extend(options)
+            envelope.mail_from = address
+            envelope.mail_options.extend(options)
         if self._verbose:
             log.info("%r sender: %s", self.session.peer, address)
         await self.push(self._default_for(status, replies.OK, "MAIL"))
@@ -142,10 +184,9 @@ class TransactionVerbs(Verbs):
         if (refused := self._refused("RCPT")) is not None:
             await self.push(refused)
             return
-        address, parameters = self._parse_path("RCPT", arg)
-        if parameters:
-            self._check_parameters("RCPT", parameters)
-        options = _options(parameters) if parameters else []
+        address, given = self._parse_path("RCPT", arg)
+        parameters = self._understand("RCPT", address, given)
+        options = _options(given) if given else []
         envelope = self.envelope
         status = await self._call_handler_hook("RCPT", address, options)
         if status is MISSING:
@@ -181,6 +222,7 @@ class TransactionVerbs(Verbs):
         if arg:
             await self.push("501 Syntax: DATA")
             return
+        self._check("DATA", None, {})
         hook = self._find_hook("handle_BODY")
         self._connection.expect_body(
             size_limit=self.data_size_limit or None,

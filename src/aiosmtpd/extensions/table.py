@@ -1,0 +1,70 @@
+"""What the extensions of a server add up to, worked out once and not once a connection."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+
+from .base import Extension, Server
+
+__all__ = ["ExtensionTable", "table_of"]
+
+Verb = Callable[[Server, str | None], Awaitable[None]]
+
+
+class ExtensionTable:
+    """The extensions of a server, by what they are asked for.
+
+    Args:
+        extensions: the extensions, in the order of their EHLO lines.
+
+    Attributes:
+        mail: the extension that knows a parameter of MAIL, by keyword.
+        rcpt: the same for RCPT.
+        longer: by how many octets a command may be longer after EHLO, by verb.
+        verbs: the methods of the verbs that are added, by verb.
+        checks: the extensions to ask about a command, by verb.
+        filters: the extensions that every reply goes through.
+
+    Raises:
+        ValueError: two of the extensions have the same parameter.
+    """
+
+    __slots__ = ("checks", "filters", "longer", "mail", "rcpt", "verbs")
+
+    def __init__(self, extensions: tuple[Extension, ...]) -> None:
+        self.mail: dict[str, Extension] = {}
+        self.rcpt: dict[str, Extension] = {}
+        self.longer: dict[str, int] = {}
+        self.verbs: dict[str, Verb] = {}
+        self.checks: dict[str, tuple[Extension, ...]] = {}
+        for extension in extensions:
+            _add(self.mail, extension.mail_parameters, extension)
+            _add(self.rcpt, extension.rcpt_parameters, extension)
+            for verb, octets in extension.longer.items():
+                self.longer[verb] = self.longer.get(verb, 0) + octets
+            for verb in extension.checks:
+                self.checks[verb] = (*self.checks.get(verb, ()), extension)
+            for attribute in dir(extension):
+                if attribute.startswith("smtp_"):
+                    verb = attribute.removeprefix("smtp_")
+                    self.verbs.setdefault(verb, getattr(extension, attribute))
+        self.filters = tuple(
+            extension
+            for extension in extensions
+            if type(extension).filter_reply is not Extension.filter_reply
+        )
+
+
+def _add(table: dict[str, Extension], keywords: frozenset[str], extension: Extension) -> None:
+    for keyword in keywords:
+        if keyword in table:
+            raise ValueError(f"extensions: two of them have the parameter {keyword}")
+        table[keyword] = extension
+
+
+# Bounded, for a program may make its extensions anew with each connection.
+@functools.lru_cache(maxsize=64)
+def table_of(extensions: tuple[Extension, ...]) -> ExtensionTable:
+    """Give the table of some extensions, made when they are first asked for."""
+    return ExtensionTable(extensions)
