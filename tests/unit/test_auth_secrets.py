@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from aiosmtpd.auth import sanitize, sanitized_log
 from aiosmtpd.protocol import AuthResponse, Command
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
@@ -66,6 +67,17 @@ CONVERSATIONS = [
     ["AUTH FOO", PLAIN],
     ["AUTH FOO", "bmFtZQ==", PASS64],
     ["MAIL FROM:<a@example.com>", f"AUTH PLAIN {PLAIN}", "AUTH PLAIN", PLAIN],
+    # Already authenticated, in some of the sessions; the client goes on as if it were not.
+    [f"AUTH PLAIN {PLAIN}", "AUTH LOGIN", PASS64, PASS64],
+    [f"AUTH PLAIN {PLAIN}", "AUTH PLAIN", PLAIN],
+    [f"AUTH={PLAIN}"],
+    [f"AUTH=PLAIN {PLAIN}"],
+    [f"AUTH = PLAIN {PLAIN}"],
+    [f"AUTH PLAIN={PLAIN}"],
+    [f"AUTH PLAIN= {PLAIN}"],
+    [f"AUTH-PLAIN {PLAIN}"],
+    [f"AUTH:PLAIN {PLAIN}"],
+    [f"AUTHPLAIN {PLAIN}"],
 ]
 
 
@@ -98,6 +110,23 @@ def test_no_secret_in_a_log(
         wire.say(line)
     wire.say("NOOP", "QUIT")
     assert_clean(caplog)
+
+
+def test_an_auth_that_is_about_to_be_refused_is_noted(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Refusing(SMTP):
+        async def smtp_AUTH(self, arg: str | None) -> None:
+            self._note_auth_refused()
+            await self.push("530 not now")
+
+    caplog.set_level(logging.DEBUG, "mail.log")
+    wire = connect(cls=Refusing)
+    wire.ehlo()
+    assert wire.say("AUTH LOGIN", "bmFtZQ==", PASS64)[0] == "530 not now"
+    assert_clean(caplog)
+    wire.say("THREE x")
+    assert "unrecognised: THREE" in caplog.text
 
 
 def test_no_secret_in_the_log_of_a_pipelined_exchange(
@@ -139,6 +168,46 @@ def test_no_secret_in_a_repr(secretive: Any) -> None:
     for shown in (repr(secretive), str(secretive), f"{secretive}", f"{[secretive]}"):
         for secret in SECRETS:
             assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "masked"),
+    [
+        (b"AUTH PLAIN c2Vj", b"AUTH PLAIN ********"),
+        (b" auth\tplain  c2Vj more\r\n", b" auth\tplain  ********\r\n"),
+        (b"AUTH PLAIN\tc2Vj", b"AUTH PLAIN\t********"),
+        (b"AUTH\x0bPLAIN\x0cc2Vj", b"AUTH\x0bPLAIN\x0c********"),
+        (b"AUTH=PLAIN c2Vj\r\n", b"AUTH=********\r\n"),
+        (b"AUTH = PLAIN c2Vj", b"AUTH =********"),
+        (b"AUTH PLAIN=c2Vj", b"AUTH PLAIN=********"),
+        (b"AUTH =PLAIN c2Vj", b"AUTH =********"),
+        (b"AUTH PLAIN", b"AUTH PLAIN"),
+        (b"MAIL FROM:<a@example.com> AUTH=<>", b"MAIL FROM:<a@example.com> AUTH=<>"),
+        (b"NOOP c2Vj", b"NOOP c2Vj"),
+    ],
+)
+def test_sanitize(line: bytes, masked: bytes) -> None:
+    assert sanitize(line) == masked
+    shown: list[Any] = []
+    sanitized_log(lambda *arguments: shown.append(arguments), "%r", line.decode("ascii"))
+    assert shown == [("%r", masked.decode("ascii"))]
+
+
+@pytest.mark.parametrize(
+    ("login", "shown"),
+    [
+        (b"anne", "'anne'"),
+        ("\N{LATIN SMALL LETTER E WITH ACUTE}".encode(), "'\N{LATIN SMALL LETTER E WITH ACUTE}'"),
+        (b"a\x1b[2Jb", r"'a\x1b[2Jb'"),
+        (b"a\r\nb\0", r"'a\r\nb\x00'"),
+        ("a\N{RIGHT-TO-LEFT OVERRIDE}b".encode(), r"'a\u202eb'"),
+        (b"\xff", r"'\\xff'"),
+        (b"a', password='x", "\"a', password='x\""),
+    ],
+)
+def test_a_login_cannot_forge_a_line_of_the_log(login: bytes, shown: str) -> None:
+    assert repr(LoginPassword(login, PASSWORD)) == f"LoginPassword(login={shown}, password=...)"
+    assert str(LoginPassword(login, PASSWORD)) == f"LoginPassword(login={shown}, password=...)"
 
 
 def test_a_repr_shows_what_is_no_secret() -> None:

@@ -27,9 +27,9 @@ class LoginPassword(NamedTuple):
     password: bytes
 
     def __repr__(self) -> str:
-        return (
-            f"LoginPassword(login='{self.login.decode(errors='backslashreplace')}', password=...)"
-        )
+        # The client chose the login: its control characters must not reach a terminal or end a line.
+        login = self.login.decode(errors="backslashreplace")
+        return f"LoginPassword(login={login!r}, password=...)"
 
     def __str__(self) -> str:
         return repr(self)

@@ -10,7 +10,11 @@ __all__ = ["sanitize", "sanitized_log"]
 
 _AnyText = TypeVar("_AnyText", str, bytes)
 
-CLIENT_AUTH_B = re.compile(rb"(?P<command>\s*AUTH\s+\S+[^\S\r\n]+)[^\r\n]*", re.IGNORECASE)
+# Clients get the command wrong, too: what begins a line with "AUTH=" hides the rest of it, and so does a
+# "=" behind the mechanism. In the midst of a line "AUTH=" is the parameter of MAIL, which is no secret.
+CLIENT_AUTH_B = re.compile(
+    rb"(?P<command>\A\s*AUTH\s*=|\s*AUTH\s+[^\s=]+(?:=|[^\S\r\n]+))[^\r\n]*", re.IGNORECASE
+)
 _CLIENT_AUTH = re.compile(CLIENT_AUTH_B.pattern.decode(), re.IGNORECASE)
 
 

@@ -118,10 +118,11 @@ class AuthVerbs(Verbs):
     @syntax("AUTH <mechanism>")
     async def smtp_AUTH(self, arg: str | None) -> None:
         """Authenticate the client (RFC 4954 section 4)."""
+        already = self.session.authenticated
         try:
             await self._try_auth(arg.split() if arg else [])
         finally:
-            if not self.session.authenticated:
+            if already or not self.session.authenticated:
                 self._auth_failed = self._replies_sent
 
     async def _try_auth(self, args: list[str]) -> None:
@@ -137,9 +138,18 @@ class AuthVerbs(Verbs):
         elif not await self._ask_auth_hook(args):
             await self._finish_auth(mechanism.method, args)
 
+    def _note_auth_refused(self) -> None:
+        """Note that the next reply refuses AUTH: a client that pipelines sends its responses yet."""
+        self._auth_failed = self._replies_sent + 1
+
     def _may_be_secret(self, verb: str) -> bool:
-        """Tell whether an unknown verb may be a response that a client sends though AUTH has failed."""
-        return self._replies_sent - self._auth_failed < 2 and not hasattr(self, "smtp_" + verb)
+        """Tell whether an unknown verb may hold a secret.
+
+        It may be a response that a client sends though AUTH has failed, of which LOGIN has two; or
+        an AUTH that the client got wrong, such as ``AUTH=PLAIN``.
+        """
+        suspect = verb.startswith("AUTH") or self._replies_sent - self._auth_failed < 2
+        return suspect and not hasattr(self, "smtp_" + verb)
 
     def _auth_refusal(self, args: list[str]) -> str | None:
         """Give the reply to an AUTH command that cannot be taken, or None."""
