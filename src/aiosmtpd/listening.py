@@ -19,7 +19,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-__all__ = ["BACKLOG", "SocketFile", "listen", "listen_on", "listen_soon", "listen_unix"]
+__all__ = [
+    "BACKLOG",
+    "SocketFile",
+    "listen",
+    "listen_on",
+    "listen_soon",
+    "listen_unix",
+    "send_at_once",
+]
 
 log = logging.getLogger("mail.log")
 
@@ -66,9 +74,11 @@ async def _look_up_soon(
 def _listening_socket(
     family: int, address: Any, *, backlog: int, reuse_port: bool = False
 ) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    is_tcp = isinstance(address, tuple)
+    # asyncio sets TCP_NODELAY on what it accepts if the listening socket names its protocol.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP if is_tcp else 0)
     try:
-        if os.name == "posix" and sys.platform != "cygwin" and isinstance(address, tuple):
+        if os.name == "posix" and sys.platform != "cygwin" and is_tcp:
             # Elsewhere the option lets a second server take the port from the first.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port and sys.platform != "win32":
@@ -210,12 +220,28 @@ def listen_on(sock: socket.socket | None, host: str, port: int) -> list[socket.s
                     errno.EADDRNOTAVAIL, f"{host!r} has no address of the socket's family"
                 )
             sock.bind(found[0])
+        send_at_once(sock)  # before there can be clients
         sock.listen(BACKLOG)
         sock.setblocking(False)
     except BaseException:
         sock.close()
         raise
     return [sock]
+
+
+def send_at_once(sock: socket.socket) -> None:
+    """Have the clients of a server get small replies without delay.
+
+    Otherwise a reply in several segments waits until the client acknowledges the first one, which it
+    puts off (RFC 9293 section 3.7.4). The event loop does not see to it for a socket that was made
+    without the number of its protocol, as most programs make them; accepted sockets inherit the option.
+
+    Args:
+        sock: a bound socket of any kind, that of a server.
+    """
+    is_tcp = sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM
+    if is_tcp and sock.proto in (0, socket.IPPROTO_TCP):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _check_reuse_port(reuse_port: bool) -> None:

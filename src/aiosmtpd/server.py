@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from .listening import BACKLOG, SocketFile, listen, listen_soon, listen_unix
+from .listening import BACKLOG, SocketFile, listen, listen_soon, listen_unix, send_at_once
 from .protocol.reply import Reply, encode_reply
 from .smtp import SMTP
 
@@ -69,7 +69,7 @@ async def settle() -> None:
 class Connections:
     """The open connections of a server, and their end.
 
-    A protocol that has an attribute ``connections`` is given this object there, and calls :meth:`add`
+    A protocol that has an attribute ``_registry`` is given this object there, and calls :meth:`add`
     and :meth:`discard`. It must have ``shut_down()`` and ``transport``.
 
     Args:
@@ -446,7 +446,10 @@ def serve(
         if unix_socket is not None:
             return [listen_unix(unix_socket, backlog=backlog)]
         if sock is not None:
-            return [sock] if isinstance(sock, socket.socket) else list(sock)
+            given = [sock] if isinstance(sock, socket.socket) else list(sock)
+            for each in given:
+                send_at_once(each)
+            return given
         return await listen_soon(host, port, backlog=backlog, reuse_port=reuse_port)
 
     async def start() -> Server:

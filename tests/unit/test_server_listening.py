@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+import smtplib
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ from typing import Any
 import pytest
 
 from aiosmtpd import listening
+from aiosmtpd.controller import Controller, UnthreadedController
 from aiosmtpd.listening import BACKLOG, SocketFile, listen, listen_unix
+from aiosmtpd.server import serve
+from aiosmtpd.smtp import SMTP
 
 
 def _ipv6_works() -> bool:
@@ -30,6 +35,7 @@ def _ipv6_works() -> bool:
 needs_ipv6 = pytest.mark.skipif(not _ipv6_works(), reason="no IPv6 here")
 needs_unix = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
 
+Run = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 Keep = Callable[[Iterable[socket.socket]], list[socket.socket]]
 
 
@@ -333,3 +339,80 @@ def test_a_socket_file_that_cannot_be_removed_is_only_logged(
     monkeypatch.setattr(Path, "unlink", refuse)
     file.remove()
     assert "not yours any more" in caplog.text
+
+
+# -- small replies leave at once -------------------------------------------------------------------
+
+
+def test_sockets_say_that_they_are_tcp(keep: Keep) -> None:
+    # asyncio leaves Nagle's algorithm on for a socket whose protocol is not named.
+    assert {sock.proto for sock in keep(listen("", 0))} == {socket.IPPROTO_TCP}
+
+
+def _own_socket() -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)  # its protocol is not named
+    assert sock.proto == 0
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
+class _OwnSocket(Controller):
+    def make_socket(self) -> socket.socket:
+        return _own_socket()
+
+
+class _OwnServer(Controller):
+    def _create_server(self) -> Awaitable[asyncio.AbstractServer]:
+        sock = listen("127.0.0.1", 0)[0]
+        self.port = sock.getsockname()[1]
+        return self.loop.create_server(self._factory_invoker, sock=sock)
+
+
+class _Unthreaded(UnthreadedController):
+    def make_socket(self) -> socket.socket:
+        return _own_socket()
+
+
+class _Delay:
+    """Tells whether the connection's small segments wait for an acknowledgement."""
+
+    async def handle_NOOP(self, server: SMTP, *_: Any) -> str:
+        assert server.transport is not None
+        sock = server.transport.get_extra_info("socket")
+        return f"250 {sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)}"
+
+
+def _answers_at_once(port: int) -> bool:
+    with smtplib.SMTP("127.0.0.1", port) as client:
+        code, text = client.noop()
+    assert code == 250
+    return int(text) != 0
+
+
+@pytest.mark.parametrize("kind", [Controller, _OwnSocket, _OwnServer])
+def test_replies_of_a_controller_leave_at_once(kind: type[Controller]) -> None:
+    with kind(_Delay(), "127.0.0.1", 0) as controller:
+        assert _answers_at_once(controller.port)
+
+
+@pytest.mark.parametrize("kind", [UnthreadedController, _Unthreaded])
+def test_replies_of_an_unthreaded_controller_leave_at_once(
+    kind: type[UnthreadedController], run: Run
+) -> None:
+    async def main() -> None:
+        controller = kind(_Delay(), "127.0.0.1", 0)
+        controller.begin()
+        assert await asyncio.to_thread(_answers_at_once, controller.port)
+        await controller.finalize()
+
+    run(main)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_replies_of_a_server_leave_at_once(own: bool, run: Run) -> None:
+    async def main() -> None:
+        where: dict[str, Any] = {"sock": _own_socket()} if own else {"host": "127.0.0.1", "port": 0}
+        async with serve(_Delay(), **where) as server:
+            assert await asyncio.to_thread(_answers_at_once, server.port)
+
+    run(main)
