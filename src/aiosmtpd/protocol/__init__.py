@@ -20,7 +20,6 @@ from .errors import (
     CommandTooLong,
     MalformedAddress,
     MalformedParameters,
-    MalformedProxyHeader,
     NonAsciiCommand,
     ProtocolError,
 )
@@ -56,7 +55,6 @@ __all__ = [
     "Event",
     "MalformedAddress",
     "MalformedParameters",
-    "MalformedProxyHeader",
     "Mode",
     "NonAsciiCommand",
     "Phase",

@@ -19,7 +19,6 @@ __all__ = [
     "CommandTooLong",
     "MalformedAddress",
     "MalformedParameters",
-    "MalformedProxyHeader",
     "NonAsciiCommand",
     "ProtocolError",
 ]
@@ -68,10 +67,6 @@ class MalformedParameters(ProtocolError):
     """What follows a path is no list of ESMTP parameters (RFC 5321 section 4.1.2)."""
 
     reply = Reply(501, "5.5.4", "Error: malformed parameters")
-
-
-class MalformedProxyHeader(ProtocolError):
-    """A connection did not begin with a PROXY header; no SMTP reply can be sent to its sender."""
 
 
 class BodyError(ProtocolError):

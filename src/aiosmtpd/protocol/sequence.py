@@ -59,16 +59,15 @@ def phase_of(session: _Session, envelope: _Envelope) -> Phase:
     return Phase.GREETED if session.host_name else Phase.CONNECTED
 
 
-def refusal(verb: str, phase: Phase, *, greeting: str = "HELO") -> Reply | None:
+def refusal(verb: str, phase: Phase) -> Reply | None:
     """Give the reply that refuses ``verb`` in ``phase``, or None if it may come.
 
     Args:
         verb: the verb in upper case.
         phase: what :func:`phase_of` gave.
-        greeting: the verb to ask for where none was sent: ``"HELO"``, ``"EHLO"`` or ``"LHLO"``.
     """
     if verb not in ALLOWED or phase in ALLOWED[verb]:
         return None
     if phase is Phase.CONNECTED:
-        return replies.send_greeting_first(greeting)
+        return replies.send_greeting_first("HELO")
     return _REFUSALS[verb]
