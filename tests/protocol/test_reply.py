@@ -39,7 +39,6 @@ PINNED = """\
 502 EXPN not implemented
 502 5.5.1 Too many unrecognized commands, goodbye.
 503 Already authenticated
-503 Error: send EHLO first
 503 Error: nested MAIL command
 503 Error: need MAIL command
 503 Error: need RCPT command
@@ -239,6 +238,7 @@ def test_catalogue_fits_the_protocol(reply: Reply) -> None:
         (replies.command_unknown("FOO"), '500 Error: command "FOO" not recognized'),
         (replies.command_unknown(""), '500 Error: command "" not recognized'),
         (replies.send_greeting_first("HELO"), "503 Error: send HELO first"),
+        (replies.send_greeting_first("EHLO"), "503 Error: send EHLO first"),
         (replies.sent_too_many_times("NOOP"), "421 4.7.0 NOOP sent too many times"),
     ],
 )
