@@ -263,7 +263,7 @@ def test_m_15_lmtp_answers_for_each_recipient() -> None:
 def test_m_23_octets_of_the_client_are_not_echoed() -> None:
     async def main() -> None:
         async with Conversation(SMTP(Sink())) as client:
-            for line in (b"NO\tOP", b"\x00", b"NOOP\r"):
+            for line in (b"NO\tOP", b"\x00", b"NOOP\r", b"NOOP a\rb", b"VRFY \x1b[2J"):
                 assert await client.send(line) == "500 Error: bad syntax"
 
     asyncio.run(main())

@@ -57,10 +57,16 @@ AUTH = (Command, "AUTH", "LOGIN", 10)
         (b"GET / HTTP/1.1", (Command, "GET", "/ HTTP/1.1", 14)),
         (b"x-verb", (Command, "X-VERB", None, 6)),
         (b"{%s}", (Command, "{%S}", None, 4)),
-        # What an argument may hold is for its grammar to say.
-        (b"NOOP a\x00b", (Command, "NOOP", "a\x00b", 8)),
-        (b"NOOP a\rb", (Command, "NOOP", "a\rb", 8)),
-        (b"NOOP a\x1b[2Jb", (Command, "NOOP", "a\x1b[2Jb", 11)),
+        (b"NOOP a\tb", (Command, "NOOP", "a\tb", 8)),
+        (b"NOOP \ta\t", (Command, "NOOP", "a", 8)),
+        (b"NOOP a\x00b", (BadCommand,)),
+        (b"NOOP a\x08", (BadCommand,)),
+        (b"NOOP a\x0bb", (BadCommand,)),
+        (b"NOOP a\x1fb", (BadCommand,)),
+        (b"NOOP a\rb", (BadCommand,)),
+        (b"NOOP a\x1b[2Jb", (BadCommand,)),
+        (b"NOOP a\x7fb", (BadCommand,)),
+        (b"NOOP \x00\xff", (BadCommand,)),
         (b"", (BadCommand,)),
         (b"NOOP\x00", (BadCommand,)),
         (b"NO\x00OP x", (BadCommand,)),
@@ -102,7 +108,7 @@ def test_octets_above_127(read: Read, line: bytes, argument: str, end: bytes) ->
 
 
 def test_a_carriage_return_alone_ends_nothing(read: Read) -> None:
-    assert read(b"NOOP a\rQUIT\r\n") == [(Command, "NOOP", "a\rQUIT", 11)]
+    assert read(b"NOOP a\rQUIT\r\nNOOP\r\n") == [(BadCommand,), (Command, "NOOP", None, 4)]
     assert read(b"NOOP\r", complete=False) == []
 
 

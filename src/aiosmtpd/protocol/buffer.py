@@ -53,13 +53,16 @@ class ReceiveBuffer:
         if not end:
             self._searched = len(data)
             return None
-        line = data[self.start : end]  # ``data`` itself, not a copy, if it is all of it
-        if end == len(data):
-            self.data = b""
-            self.start = self._searched = 0
-        else:
+        start = self.start
+        if end < len(data):
             self.start = self._searched = end
-        return line
+            return data[start:end]
+        self.data = b""
+        self._searched = 0
+        if not start:
+            return data
+        self.start = 0
+        return data[start:]
 
     def take(self, count: int) -> bytes:
         """Take the next ``count`` octets, or as many as there are."""

@@ -92,14 +92,16 @@ class Connection:
                 :class:`~aiosmtpd.protocol.BodyEnd` follows; of a whole one at its true end.
         """
         reader = self._reader
-        if reader is self._commands:
-            event: Event | None = self._commands.read(self.buffer) if self.buffer.data else None
-        else:
+        if reader is not self._commands:
             try:
                 event = reader.read(self.buffer)
             finally:
                 if reader.done:
                     self._reader = self._commands
+        elif self.buffer.data:
+            event = reader.read(self.buffer)
+        else:
+            event = None
         if event is None and self.eof:
             return self._end()
         return event
@@ -152,7 +154,7 @@ class Connection:
         """
         octets = encode_reply(status, self._encoding)
         if not self.buffer.data:
-            if not self.held:
+            if not self._held_size:
                 return octets
         elif self._held_size < _HELD_LIMIT and not octets.startswith(_LAST_REPLIES):
             self.held.append(octets)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import io
+import re
 from typing import ClassVar, Protocol
 
 from .buffer import ReceiveBuffer
@@ -28,6 +29,9 @@ __all__ = ["AuthResponseReader", "BodyReader", "CommandReader", "Mode", "ProxyRe
 
 # Makes a named tuple without a call of its __new__, which is Python code; one is made a command.
 _new = tuple.__new__
+
+# RFC 5321 section 4.1.2 has no control characters anywhere, and they would end up in logs and headers.
+_CONTROL = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
 
 _DOT_LINE = b"\r\n."
 _END_OF_BODY = b"\r\n.\r\n"
@@ -79,12 +83,11 @@ class _LineReader:
     def _read_line(self, buffer: ReceiveBuffer) -> bytes | None:
         line = buffer.take_line()
         if line is None or self._dropping or len(line) > self._limit:
-            self._drop_line(buffer, line)
-            return None
+            return self._drop_line(buffer, line)
         # CRLF ends a command; a bare LF does so as well, since 1.4 and many scripts rely on it.
         return line[:-2] if line.endswith(b"\r\n") else line[:-1]
 
-    def _drop_line(self, buffer: ReceiveBuffer, line: bytes | None) -> None:
+    def _drop_line(self, buffer: ReceiveBuffer, line: bytes | None) -> bytes | None:
         """Drop what cannot become a line within the limit; raise once it came to its end."""
         if line is not None:
             self._dropping = False
@@ -92,6 +95,7 @@ class _LineReader:
         if self._dropping or len(buffer) > self._limit:
             self._dropping = True
             buffer.clear()
+        return None
 
 
 class CommandReader(_LineReader):
@@ -119,11 +123,24 @@ class CommandReader(_LineReader):
             raise BadCommand("empty command line")
         text = line.decode("utf-8", "surrogateescape")
         verb, _, argument = text.partition(" ")
+        if not (text.isascii() and text.isprintable()):
+            self._judge(verb, argument)
+        return _new(Command, (verb.upper(), argument.strip() or None, len(line)))
+
+    def _judge(self, verb: str, argument: str) -> None:
+        """Refuse what no command may hold; asked about lines that are not plain printable ASCII.
+
+        Raises:
+            BadCommand: the verb is no word, or the argument holds a control character; a tab may be
+                one of several spaces.
+            NonAsciiCommand: the argument holds octets above 127, and ``utf8`` is False.
+        """
         if not (verb.isascii() and verb.isprintable()):
             raise BadCommand("not a verb")
+        if _CONTROL.search(argument):
+            raise BadCommand("a control character")
         if not (self._utf8 or argument.isascii()):
             raise NonAsciiCommand
-        return _new(Command, (verb.upper(), argument.strip() or None, len(line)))
 
 
 class AuthResponseReader(_LineReader):
