@@ -189,12 +189,58 @@ def test_the_null_reverse_path_is_relayed() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ['"a b"@example.com', '"a@b"@example.com', "a@[192.0.2.1]", "a+b=c@example.com"]
+    "address",
+    [
+        '"a b"@example.com',
+        '"a@b"@example.com',
+        '"a>b"@example.com',
+        "a@[192.0.2.1]",
+        "a+b=c@example.com",
+        "postmaster",
+        # Without their quotes these would be other mailboxes.
+        '"victim@evil.example"',
+        '"a b"',
+        '"(a)b"',
+        '"<a@b>"',
+    ],
 )
 def test_unusual_mailboxes_are_relayed_as_they_are(address: str) -> None:
-    _, hop = relay(mail_from=address, rcpt_tos=[address])
+    reply, hop = relay(mail_from=address, rcpt_tos=[address])
+    assert reply == "250 OK"
     assert f"MAIL FROM:<{address}>" in hop.commands
     assert f"RCPT TO:<{address}>" in hop.commands
+
+
+def test_a_path_that_a_hook_wrote_is_relayed() -> None:
+    _, hop = relay(mail_from="<a@example.com>", rcpt_tos=[f"<{ONE}>"])
+    assert hop.commands[1:3] == ["MAIL FROM:<a@example.com>", f"RCPT TO:<{ONE}>"]
+
+
+@pytest.mark.parametrize("refusal", ["550 5.1.1 no", "451 later"])
+def test_the_next_hops_refusal_of_an_unusual_mailbox_is_passed_on(refusal: str) -> None:
+    odd = '"victim@evil.example"'
+    answer, _ = relay(
+        rcpt_tos=[odd, ONE], replies={f"RCPT TO:<{odd}>": refusal}, server=LMTP_SERVER
+    )
+    assert answer == {odd: refusal, ONE: "250 OK"}
+    answer, _ = relay(rcpt_tos=[odd], replies={f"RCPT TO:<{odd}>": refusal})
+    assert answer == refusal
+
+
+CHANGED = "553 5.1.3 Error: address cannot be relayed unchanged"
+
+
+def test_a_mailbox_that_would_be_changed_is_refused() -> None:
+    address = '"\\a"@example.com'
+    reply, hop = relay(mail_from=address)
+    assert reply == CHANGED
+    assert hop.commands == []
+    reply, hop = relay(rcpt_tos=[address])
+    assert reply == CHANGED
+    assert hop.commands == []
+    answer, hop = relay(rcpt_tos=[address, ONE], server=LMTP_SERVER)
+    assert answer == {address: CHANGED, ONE: "250 OK"}
+    assert [command for command in hop.commands if "RCPT" in command] == [f"RCPT TO:<{ONE}>"]
 
 
 # -- what MAIL declares -----------------------------------------------------------------------------

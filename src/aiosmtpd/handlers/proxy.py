@@ -36,6 +36,7 @@ __all__ = ["Proxy"]
 log = logging.getLogger("mail.debug")
 
 _UNREACHABLE = (451, b"4.4.1 Error: next hop is not reachable")
+_CHANGED = (553, b"5.1.3 Error: address cannot be relayed unchanged")
 _NO_SMTPUTF8 = (550, b"5.6.7 Error: next hop does not take internationalized addresses")
 _PEER_FIELD = ENVELOPE_FIELDS[0]
 
@@ -49,6 +50,8 @@ class Proxy:
 
     The message is relayed with a header field ``X-Peer`` and without the client's own of that name.
     Each line of it ends with CRLF, whatever the client sent.
+
+    An address that cannot be handed on as it is, such as ``"\\a"@example.com``, is refused with 553.
 
     Args:
         remote_hostname: the name or address of the next hop.
@@ -101,6 +104,20 @@ class Proxy:
             What was refused: a dict from the recipient to the reply code and the text in bytes. A
             code that is no refusal's stands for a failure that may pass.
         """
+        sender = _unchanged(mail_from)
+        if sender is None:
+            return dict.fromkeys(rcpt_tos, _CHANGED)
+        arguments = {rcpt: _unchanged(rcpt) for rcpt in rcpt_tos}
+        relayed = [argument for argument in arguments.values() if argument is not None]
+        refused = self._send(sender, relayed, data) if relayed else {}
+        return {
+            rcpt: _CHANGED if argument is None else refused[argument]
+            for rcpt, argument in arguments.items()
+            if argument is None or argument in refused
+        }
+
+    def _send(self, mail_from: str, rcpt_tos: list[str], data: bytes) -> dict[str, Any]:
+        """Talk to the next hop, in what :mod:`smtplib` takes for addresses; give the refusals."""
         client = smtplib.SMTP(timeout=self._timeout)
         try:
             greeting = client.connect(self._hostname, self._port)
@@ -127,6 +144,17 @@ class Proxy:
             # The message's fate is known by now, whatever becomes of the farewell.
             with contextlib.suppress(OSError, smtplib.SMTPException):
                 client.quit()
+
+
+def _unchanged(mailbox: str) -> str | None:
+    """Give what :mod:`smtplib` makes this mailbox's path of, or None if there is no such thing.
+
+    It takes addresses as they stand in header fields, and so would relay mail for the local mailbox
+    ``"victim@example.com"`` to ``victim@example.com``. In brackets it is left as it is, and so are all
+    but those that quote with a backslash what needs no quoting.
+    """
+    path = mailbox if mailbox[:1] == "<" and mailbox[-1:] == ">" else f"<{mailbox}>"
+    return next((form for form in (mailbox, path) if smtplib.quoteaddr(form) == path), None)
 
 
 def _mail_options(
