@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -50,6 +51,12 @@ def test_page_has_its_sections_in_order(make_manpage: ModuleType) -> None:
         "EXAMPLES",
         "SEE ALSO",
     ]
+
+
+def test_the_wheel_has_the_page_where_man_looks() -> None:
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    shared = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
+    assert shared == {"docs/aiosmtpd.1": "share/man/man1/aiosmtpd.1"}
 
 
 @pytest.mark.parametrize(
