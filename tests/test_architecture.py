@@ -66,7 +66,7 @@ WATCHED = {"asyncio", "email", "http", "socket", "ssl"}
 # What exists on one kind of system only.
 UNIX_ONLY = {"fcntl", "grp", "pwd", "resource", "syslog", "termios"}
 # Packages that make something better if they are installed: never imported with a module.
-OPTIONAL = {"uvloop"}
+OPTIONAL = {"argon2", "asn1crypto", "bcrypt", "scramp", "uvloop"}
 
 
 @dataclass(frozen=True)

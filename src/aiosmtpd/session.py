@@ -28,6 +28,8 @@ class Session:
         extended_smtp: True once the client greeted with EHLO or LHLO.
         proxy_data: the PROXY header, if the server expects one.
         auth_data: what the authenticator returned for the identity that was established.
+        auth_identity: the identity that AUTH established, for a sender policy or a hook to use; None
+            if there is none, or a mechanism of the program's own did not tell it.
         authenticated: None before any AUTH, then whether the last one succeeded.
         loop: the event loop that serves the connection.
     """
@@ -39,6 +41,7 @@ class Session:
         self.extended_smtp = False
         self.proxy_data: Any = None
         self.auth_data: Any = None
+        self.auth_identity: str | None = None
         self.authenticated: bool | None = None
         self._login_data: Any = None
         self.loop = loop

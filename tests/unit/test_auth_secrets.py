@@ -112,13 +112,13 @@ def test_no_secret_in_a_log(
     assert_clean(caplog)
 
 
-def test_an_auth_that_is_about_to_be_refused_is_noted(
+def test_an_auth_that_was_refused_elsewhere_is_noted(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Refusing(SMTP):
         async def smtp_AUTH(self, arg: str | None) -> None:
-            self._note_auth_refused()
             await self.push("530 not now")
+            self._note_auth_refused()
 
     caplog.set_level(logging.DEBUG, "mail.log")
     wire = connect(cls=Refusing)

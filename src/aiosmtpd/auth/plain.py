@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from .credentials import LoginPassword, PlainPassword
 from .mechanism import BadResponse, Challenge, Mechanism
-from .result import LoginPassword
 
 __all__ = ["Plain"]
 
 
 class Plain(Mechanism):
-    """``[authzid] NUL authcid NUL passwd``; an authorization identity is read and not used."""
+    """``[authzid] NUL authcid NUL passwd`` (RFC 4616 section 2)."""
 
     name = "PLAIN"
+    needs = "check_password"
 
     def step(self, response: bytes | None) -> Challenge | LoginPassword:
-        """Ask with an empty challenge, or split the response (RFC 4616 section 2)."""
+        """Ask with an empty challenge, or split the response."""
         if response is None:
             return Challenge(b"")
         parts = response.split(b"\0")
         if len(parts) != 3:
             raise BadResponse("not three parts")
-        return LoginPassword(parts[1], parts[2])
+        authzid, login, password = parts
+        if authzid:
+            return PlainPassword(login, password, authzid)
+        return LoginPassword(login, password)

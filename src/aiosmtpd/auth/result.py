@@ -1,38 +1,17 @@
-"""What a mechanism gathers and what an authenticator says of it; neither shows a secret."""
+"""How an authentication came out, and the callables that say so; no ``repr`` shows a secret."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 __all__ = [
     "AuthCallbackType",
     "AuthResult",
     "AuthenticatorType",
-    "LoginPassword",
     "login_always_fail",
 ]
-
-
-class LoginPassword(NamedTuple):
-    """What PLAIN and LOGIN gather.
-
-    Attributes:
-        login: the identity that authenticates.
-        password: its password, never shown by ``repr`` or ``str``.
-    """
-
-    login: bytes
-    password: bytes
-
-    def __repr__(self) -> str:
-        # The client chose the login: its control characters must not reach a terminal or end a line.
-        login = self.login.decode(errors="backslashreplace")
-        return f"LoginPassword(login={login!r}, password=...)"
-
-    def __str__(self) -> str:
-        return repr(self)
 
 
 @dataclasses.dataclass(kw_only=True, repr=False)
@@ -45,18 +24,22 @@ class AuthResult:
             the server shall. A client that was told nothing is told in any case.
         message: the reply to send, with its code, instead of the usual one.
         auth_data: what to keep in ``session.auth_data``; never shown by ``repr``.
+        identity: what to keep in ``session.auth_identity``: who the client is now. None leaves it to
+            the server, which takes the login of PLAIN and LOGIN.
     """
 
     success: bool
     handled: bool = True
     message: str | None = None
     auth_data: Any = None
+    identity: str | None = None
 
     def __repr__(self) -> str:
         data = None if self.auth_data is None else "..."
+        identity = "" if self.identity is None else f", identity={self.identity!r}"
         return (
             f"AuthResult(success={self.success!r}, handled={self.handled!r}, "
-            f"message={self.message!r}, auth_data={data})"
+            f"message={self.message!r}, auth_data={data}{identity})"
         )
 
 

@@ -1,32 +1,44 @@
 """The AUTH command (RFC 4954): between the wire and the mechanisms.
 
-A mechanism is a method ``auth_NAME`` of the handler or of the server; the ones that are built in run a
-:class:`~aiosmtpd.auth.Mechanism`. Each failure is answered exactly once, whoever answers it.
+A mechanism is a :class:`~aiosmtpd.auth.Mechanism`, which is driven here, or a method ``auth_NAME`` of
+the handler or of the server, which is called. Each failure is answered exactly once, whoever answers it;
+one too many ends the connection.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
+import functools
 import inspect
 import logging
 import re
 import warnings
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..auth import (
+    DEFAULT_MECHANISMS,
+    Authenticator,
     AuthResult,
     BadResponse,
     Challenge,
+    ChannelBindings,
+    Context,
+    KeyRequest,
     Login,
     LoginPassword,
     Mechanism,
     Plain,
+    ProofFailed,
 )
 from ..protocol import AuthResponse, phase_of, refusal
 from ..protocol import reply as replies
 from .base import MISSING, Verbs, _Missing, syntax, warn_deprecated
+
+if TYPE_CHECKING:
+    from ..session import Envelope, Session
 
 __all__ = ["AuthMechanismType", "AuthVerbs", "auth_mechanism"]
 
@@ -36,6 +48,9 @@ VALID_AUTHMECH = re.compile(r"[A-Z0-9_-]+\Z")
 
 AuthMechanismType = Callable[[Any, list[str]], Awaitable[Any]]
 """``async auth_NAME(server, args)``, which returns an :class:`AuthResult`."""
+
+TOO_MANY_FAILURES = replies.Reply(421, "4.7.0", "Too many failed authentication attempts")
+SENDER_REFUSED = replies.Reply(553, "5.7.1", "Error: sender address not allowed for this identity")
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -81,6 +96,10 @@ class AuthVerbs(Verbs):
 
     AuthLoginUsernameChallenge = "User Name\x00"
     AuthLoginPasswordChallenge = "Password\x00"
+    _mechanisms: tuple[type[Mechanism], ...] = DEFAULT_MECHANISMS
+    _auth_failure_limit: int | None = 10
+    _auth_failures = 0
+    _sender_policy: Callable[[Any, Session, Envelope, str], Any] | None = None
     # How many replies had been sent when the last challenge was, and when the last AUTH had failed.
     _challenged = 0
     _auth_failed = -2
@@ -89,10 +108,26 @@ class AuthVerbs(Verbs):
 
     @property
     def _auth_methods(self) -> dict[str, _AuthMechAttr]:
-        """The mechanisms by name; the handler's go before the server's."""
-        methods = _mechanisms_of(self, is_builtin=True)
+        """The mechanisms by name that there is something for to ask; the handler's go first."""
+        abilities = self._abilities()
+        methods = {
+            mechanism.name: _AuthMechAttr(functools.partial(self._auth, mechanism), True)
+            for mechanism in self._mechanisms
+            if mechanism.needs is None or mechanism.needs in abilities
+        }
+        for name, method in _mechanisms_of(self, is_builtin=True).items():
+            # What 1.4 had as methods is there for subclasses; it counts only where it is configured.
+            if name in methods or not _is_own(method.method):
+                methods[name] = method
         methods.update(_mechanisms_of(self.event_handler, is_builtin=False))
         return {name: methods[name] for name in methods if name not in self._auth_excluded}
+
+    def _abilities(self) -> frozenset[str]:
+        """What can be judged; all that a callable of 1.4 knows is passwords."""
+        authenticator = self._authenticator
+        if isinstance(authenticator, Authenticator):
+            return authenticator.abilities
+        return frozenset({"check_password"})
 
     def _advertised_mechanisms(self) -> list[str]:
         """The mechanisms that could succeed now.
@@ -107,11 +142,61 @@ class AuthVerbs(Verbs):
             or self._auth_callback is not None
             or self._find_hook("handle_AUTH") is not None
         )
+        context = self._auth_context()
         return sorted(
             name
             for name, mechanism in self._auth_methods.items()
-            if can_ask or not _asks_authenticator(mechanism.method)
+            if (can_ask or not self._asks_authenticator(mechanism.method))
+            and self._is_usable(mechanism.method, context)
         )
+
+    def _auth_context(self) -> Context:
+        """What the mechanisms may know of the connection."""
+        tls = self.session.ssl or {}
+        certificate = tls.get("peercert") or {}
+        secure = tls.get("ssl_object")
+        context = Context(
+            hostname=self.hostname,
+            tls=self._tls_protocol is not None,
+            certificate=certificate,
+            certificate_der=secure.getpeercert(True) if certificate and secure else None,
+            bindings=ChannelBindings(tls),
+            abilities=self._abilities(),
+            questions=(
+                self.AuthLoginUsernameChallenge.encode("utf-8"),
+                self.AuthLoginPasswordChallenge.encode("utf-8"),
+            ),
+        )
+        if isinstance(self._authenticator, Authenticator):
+            return dataclasses.replace(context, decoy_secret=self._authenticator.decoy_secret)
+        return context
+
+    def _class_of(self, method: Callable[..., Any]) -> type[Mechanism] | None:
+        """Give the mechanism that a method runs; None if it is a method of its own."""
+        if isinstance(method, functools.partial):
+            mechanism: type[Mechanism] = method.args[0]
+            return mechanism
+        if not _is_own(method):
+            return None
+        return self._configured(Plain if method.__name__ == "auth_PLAIN" else Login)
+
+    def _configured(self, usual: type[Mechanism]) -> type[Mechanism]:
+        """Give the mechanism of a name that the server was made with."""
+        found = (mechanism for mechanism in self._mechanisms if mechanism.name == usual.name)
+        return next(found, usual)
+
+    def _asks_authenticator(self, method: Callable[..., Any]) -> bool:
+        mechanism = self._class_of(method)
+        return mechanism is not None and mechanism.needs is not None
+
+    def _is_usable(self, method: Callable[..., Any], context: Context) -> bool:
+        """Tell whether a mechanism could succeed on this connection."""
+        mechanism = self._class_of(method)
+        if mechanism is None:
+            return True
+        judge = self._authenticator
+        accepted = not isinstance(judge, Authenticator) or judge.accepts(mechanism.name)
+        return accepted and mechanism.usable(context)
 
     # -- the command ------------------------------------------------------------------------------
 
@@ -123,7 +208,7 @@ class AuthVerbs(Verbs):
             await self._try_auth(arg.split() if arg else [])
         finally:
             if already or not self.session.authenticated:
-                self._auth_failed = self._replies_sent
+                self._note_auth_refused()
 
     async def _try_auth(self, args: list[str]) -> None:
         if await self.check_helo_needed("EHLO" if self._greeting_verb == "HELO" else "LHLO"):
@@ -133,14 +218,15 @@ class AuthVerbs(Verbs):
             return
         args[0] = args[0].upper()
         mechanism = self._auth_methods.get(args[0])
-        if mechanism is None:
+        if mechanism is None or not self._is_usable(mechanism.method, self._auth_context()):
+            # What could not succeed is not offered, and not accepted either.
             await self.push(replies.AUTH_UNKNOWN)
         elif not await self._ask_auth_hook(args):
             await self._finish_auth(mechanism.method, args)
 
     def _note_auth_refused(self) -> None:
-        """Note that the next reply refuses AUTH: a client that pipelines sends its responses yet."""
-        self._auth_failed = self._replies_sent + 1
+        """Note that AUTH was just refused: a client that pipelines sends its responses all the same."""
+        self._auth_failed = self._replies_sent
 
     def _may_be_secret(self, verb: str) -> bool:
         """Tell whether an unknown verb may hold a secret.
@@ -172,7 +258,9 @@ class AuthVerbs(Verbs):
         if status is None and self._replies_sent == self._challenged:
             # A client that was challenged, or told nothing at all, would wait for ever.
             status = replies.AUTHENTICATED if self.session.authenticated else replies.AUTH_FAILED
-        if status is not None:
+        if not self.session.authenticated:
+            await self._refuse_auth(status)
+        elif status is not None:
             await self.push(status)
         return True
 
@@ -186,17 +274,57 @@ class AuthVerbs(Verbs):
             raise TypeError(
                 f"{args[0]}: a mechanism returns AuthResult, not {type(result).__name__}"
             )
+        session = self.session
         if result.success:
-            self.session.authenticated = True
-            self.session.auth_data = result.auth_data
+            session.authenticated = True
+            session.auth_data = result.auth_data
+            session.auth_identity = result.identity
             login = outcome if result is not outcome else getattr(result.auth_data, "login", None)
             if login is not None:
-                self.session._login_data = login
+                session._login_data = login
             await self.push(result.message or replies.AUTHENTICATED)
             return
-        self.session.authenticated = False
-        if not told:
-            await self.push(result.message or replies.AUTH_FAILED)
+        session.authenticated = False
+        await self._refuse_auth(None if told else result.message or replies.AUTH_FAILED)
+
+    async def _refuse_auth(self, status: str | None) -> None:
+        """Refuse the client, and hang up on one that has failed too often (RFC 4954 section 9).
+
+        Args:
+            status: what to tell it; None if it has been told.
+        """
+        self._auth_failures += 1
+        if self._auth_failure_limit is not None and self._auth_failures >= self._auth_failure_limit:
+            log.warning("%r too many failed authentication attempts", self.session.peer)
+            await self.push(TOO_MANY_FAILURES)
+            self._connection.end()
+        elif status is not None:
+            await self.push(status)
+
+    async def _refused_by_policy(self, address: str) -> str | None:
+        """Ask the sender policy whether the client may use a reverse-path.
+
+        Args:
+            address: the mailbox, or ``"<>"``.
+
+        Returns:
+            The reply that refuses it, or None.
+
+        Raises:
+            TypeError: the policy returned neither bool nor a reply.
+        """
+        if self._sender_policy is None:
+            return None
+        verdict = self._sender_policy(self, self.session, self.envelope, address)
+        if inspect.isawaitable(verdict):
+            verdict = await verdict
+        if isinstance(verdict, bool):
+            return None if verdict else SENDER_REFUSED
+        if not isinstance(verdict, str):
+            raise TypeError(
+                f"sender_policy must return bool or a reply, not {type(verdict).__name__}"
+            )
+        return verdict
 
     # -- for mechanisms ---------------------------------------------------------------------------
 
@@ -253,16 +381,34 @@ class AuthVerbs(Verbs):
             await self.push(replies.BAD_BASE64)
             return MISSING
 
-    def _authenticate(self, mechanism: str, auth_data: Any) -> AuthResult | Awaitable[AuthResult]:
-        """Ask the authenticator; what it returns may have to be awaited."""
-        if self._authenticator is not None:
-            return self._authenticator(self, self.session, self.envelope, mechanism, auth_data)
-        accepted = (
-            self._auth_callback is not None
-            and isinstance(auth_data, LoginPassword)
-            and self._auth_callback(mechanism, auth_data.login, auth_data.password) is True
-        )
-        return AuthResult(success=accepted, handled=False, auth_data=auth_data)
+    async def _authenticate(self, mechanism: str, auth_data: Any) -> AuthResult:
+        """Have credentials judged.
+
+        Raises:
+            TypeError: the authenticator returned something else than a result.
+        """
+        if self._authenticator is None:
+            accepted = (
+                self._auth_callback is not None
+                and isinstance(auth_data, LoginPassword)
+                and self._auth_callback(mechanism, auth_data.login, auth_data.password) is True
+            )
+            return AuthResult(success=accepted, handled=False, auth_data=auth_data)
+        result = self._authenticator(self, self.session, self.envelope, mechanism, auth_data)
+        if inspect.isawaitable(result):
+            result = await result
+        if not isinstance(result, AuthResult):
+            raise TypeError(
+                f"authenticator: it must return AuthResult, not {type(result).__name__}"
+            )
+        return result
+
+    async def _auth(self, kind: type[Mechanism], _: Any, args: list[str]) -> AuthResult:
+        """Run a mechanism of a class."""
+        context = self._auth_context()
+        if kind.needs != "check_password":
+            context = dataclasses.replace(context, offered=frozenset(self._advertised_mechanisms()))
+        return await self._run_mechanism(kind(context), args)
 
     async def _run_mechanism(self, mechanism: Mechanism, args: list[str]) -> AuthResult:
         """Drive a step machine over the wire, and have its credentials judged."""
@@ -273,36 +419,62 @@ class AuthVerbs(Verbs):
             if decoded is MISSING:
                 return AuthResult(success=False)
             response = decoded
+        try:
+            credentials = await self._converse(mechanism, response)
+        except BadResponse:
+            return AuthResult(success=False, handled=False, message=replies.AUTH_UNSPLITTABLE)
+        except ProofFailed as fault:
+            log.info("%r AUTH %s: %s", self.session.peer, mechanism.name, fault)
+            result = AuthResult(success=False, handled=False)
+        else:
+            if credentials is MISSING:
+                return AuthResult(success=False)
+            result = await self._authenticate(mechanism.name, credentials)
+        if result.success:
+            if result.identity is None and isinstance(credentials, LoginPassword):
+                login = credentials.login.decode("utf-8", "surrogateescape")
+                result = dataclasses.replace(result, identity=login)
+            return result
+        return await self._explain_refusal(mechanism, result)
+
+    async def _converse(self, mechanism: Mechanism, response: bytes | None) -> Any:
+        """Go step by step; give the credentials, or ``MISSING`` if the client has been refused.
+
+        Raises:
+            BadResponse: the client sent what the mechanism does not allow.
+            ProofFailed: the client is not who it says.
+        """
+        outcome = mechanism.step(response)
         while True:
-            try:
-                outcome = mechanism.step(response)
-            except BadResponse:
-                await self.push(replies.AUTH_UNSPLITTABLE)
-                return AuthResult(success=False)
-            if not isinstance(outcome, Challenge):
-                break
-            answer = await self.challenge_auth(outcome.data)
-            if answer is MISSING:
-                return AuthResult(success=False)
-            response = answer
-        result = self._authenticate(mechanism.name, outcome)
-        if inspect.isawaitable(result):
-            result = await result
-        if not isinstance(result, AuthResult):
-            raise TypeError(
-                f"authenticator: it must return AuthResult, not {type(result).__name__}"
-            )
-        return result
+            if isinstance(outcome, Challenge):
+                answer = await self.challenge_auth(outcome.data)
+                if answer is MISSING:
+                    return MISSING
+                outcome = mechanism.step(answer)
+            elif isinstance(outcome, KeyRequest):
+                if not isinstance(self._authenticator, Authenticator):
+                    raise TypeError(f"{mechanism.name}: authenticator must be an Authenticator")
+                outcome = mechanism.supply(
+                    await self._authenticator.find_keys(self.session, outcome)
+                )
+            else:
+                return outcome
+
+    async def _explain_refusal(self, mechanism: Mechanism, result: AuthResult) -> AuthResult:
+        """Send what a mechanism says before the refusal, and read what is no more of interest."""
+        challenge = mechanism.refused()
+        told = self._replies_sent != self._challenged
+        if challenge is None or told or await self.challenge_auth(challenge.data) is not MISSING:
+            return result
+        return AuthResult(success=False)
 
     async def auth_PLAIN(self, _: Any, args: list[str]) -> AuthResult:
         """PLAIN (RFC 4616)."""
-        return await self._run_mechanism(Plain(), args)
+        return await self._auth(self._configured(Plain), self, args)
 
     async def auth_LOGIN(self, _: Any, args: list[str]) -> AuthResult:
         """LOGIN, as old clients want it."""
-        username = self.AuthLoginUsernameChallenge.encode("utf-8")
-        password = self.AuthLoginPasswordChallenge.encode("utf-8")
-        return await self._run_mechanism(Login(username, password), args)
+        return await self._auth(self._configured(Login), self, args)
 
 
 def _modern_result(outcome: Any) -> Any:
@@ -317,5 +489,6 @@ def _modern_result(outcome: Any) -> Any:
     return outcome
 
 
-def _asks_authenticator(method: AuthMechanismType) -> bool:
+def _is_own(method: AuthMechanismType) -> bool:
+    """Tell whether a method is one of the two that 1.4 had, not overridden."""
     return getattr(method, "__func__", method) in (AuthVerbs.auth_PLAIN, AuthVerbs.auth_LOGIN)

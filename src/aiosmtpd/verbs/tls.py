@@ -68,7 +68,7 @@ class TlsVerbs(Verbs):
         session.host_name = None
         session.extended_smtp = False
         session.authenticated = None
-        session.auth_data = session._login_data = None
+        session.auth_data = session.auth_identity = session._login_data = None
         self._set_rset_state()
 
     async def _ask_tls_hook(self) -> bool:
