@@ -76,11 +76,6 @@ def start() -> Iterator[Start]:
         yield run
 
 
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
 def certificate(authority: trustme.CA, tmp_path: Path) -> tuple[Path, Path]:
     issued = authority.issue_cert("localhost")
@@ -88,13 +83,6 @@ def certificate(authority: trustme.CA, tmp_path: Path) -> tuple[Path, Path]:
     issued.cert_chain_pems[0].write_to_path(cert)
     issued.private_key_pem.write_to_path(key)
     return cert, key
-
-
-@pytest.fixture
-def client_context(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
 
 
 def send(program: Program, *recipients: str, sender: str = "anne@example.com") -> None:

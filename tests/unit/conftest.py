@@ -11,6 +11,7 @@ What only a socket can show is tested with ``run`` and ``serve``, under asyncio 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -222,6 +223,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(limited())
+        gc.collect()  # what was not closed is to be this test's fault
 
     return run
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from aiosmtpd.controller import Controller, UnixSocketController, _FakeServer
 from aiosmtpd.handlers import Sink
@@ -654,12 +653,9 @@ def test_server_kwargs_are_deprecated_and_outdone_by_parameters() -> None:
     }
 
 
-def test_tls_from_the_first_octet(new_loop: NewLoop) -> None:
-    authority = trustme.CA()
-    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost", "127.0.0.1", "::1").configure_cert(server_context)
-    client_context = ssl.create_default_context()
-    authority.configure_trust(client_context)
+def test_tls_from_the_first_octet(
+    new_loop: NewLoop, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
     with Controller(Sink(), port=0, ssl_context=server_context, loop=new_loop()) as controller:
         with smtplib.SMTP_SSL(
             controller.hostname, controller.port, context=client_context, timeout=20

@@ -300,11 +300,6 @@ def test_handler_is_made_beside_its_loop(
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
 def pems(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     directory = tmp_path_factory.mktemp("pems")
     cert = authority.issue_cert("localhost")
@@ -314,20 +309,13 @@ def pems(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> lis
     return [str(directory / "cert"), str(directory / "key")]
 
 
-@pytest.fixture
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-def test_starttls_is_required(run: Run, pems: list[str], trusting: ssl.SSLContext) -> None:
+def test_starttls_is_required(run: Run, pems: list[str], client_context: ssl.SSLContext) -> None:
     args = ["-n", "--tlscert", pems[0], "--tlskey", pems[1], "-l", ":0"]
 
     def client(where: str) -> None:
         replies = dialogue(where, b"EHLO a\r\n", b"MAIL FROM:<a@example.com>\r\n")
         assert replies[-1].startswith(b"530")
-        send(where, trusting)
+        send(where, client_context)
 
     run([*args, "-c", "aiosmtpd.handlers.Sink"], client)
 
@@ -337,12 +325,14 @@ def test_starttls_is_offered(run: Run, pems: list[str]) -> None:
     assert "starttls" in run([*args, "-c", "aiosmtpd.handlers.Sink"], send)
 
 
-def test_smtps_with_starttls_beside_it(run: Run, pems: list[str], trusting: ssl.SSLContext) -> None:
+def test_smtps_with_starttls_beside_it(
+    run: Run, pems: list[str], client_context: ssl.SSLContext
+) -> None:
     args = ["-n", "--smtpscert", pems[0], "--smtpskey", pems[1], "-l", ":0"]
 
     def client(where: str) -> int:
         with smtplib.SMTP_SSL(
-            "localhost", port_of(where), context=trusting, timeout=TIMEOUT
+            "localhost", port_of(where), context=client_context, timeout=TIMEOUT
         ) as smtps:
             smtps.ehlo()
             return smtps.mail("a@example.com")[0]

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 
 from aiosmtpd.handlers import Sink
 from aiosmtpd.server import Connections, Server, serve, settle
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
+if TYPE_CHECKING:
+    from tests.unit.conftest import Run
+
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 SHUTTING_DOWN = b"421 4.3.2 Server shutting down\r\n"
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Run a coroutine, on asyncio's event loop and on uvloop."""
-    factory = asyncio.new_event_loop
-    if request.param == "uvloop":
-        factory = pytest.importorskip("uvloop").new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        yield lambda main: runner.run(asyncio.wait_for(main, 30))
-    gc.collect()  # what was not closed is to be this test's fault
 
 
 class Gate:
@@ -85,7 +74,7 @@ def test_idle_clients_are_told_and_dropped(run: Run) -> None:
             assert await reader.read() == SHUTTING_DOWN
             await close(writer)
 
-    run(main())
+    run(main)
 
 
 def test_a_connection_that_is_over_is_forgotten(run: Run) -> None:
@@ -98,7 +87,7 @@ def test_a_connection_that_is_over_is_forgotten(run: Run) -> None:
             while len(server.connections):
                 await asyncio.sleep(0)
 
-    run(main())
+    run(main)
 
 
 def test_a_command_that_runs_is_finished_and_answered(run: Run) -> None:
@@ -117,7 +106,7 @@ def test_a_command_that_runs_is_finished_and_answered(run: Run) -> None:
         await close(writer)
         assert not gate.cancelled
 
-    run(main())
+    run(main)
 
 
 def test_a_command_that_takes_too_long_is_aborted(run: Run) -> None:
@@ -132,7 +121,7 @@ def test_a_command_that_takes_too_long_is_aborted(run: Run) -> None:
         assert await reader.read() == b""
         await close(writer)
 
-    run(main())
+    run(main)
 
 
 def test_two_may_wait_and_one_may_give_up(run: Run) -> None:
@@ -150,7 +139,7 @@ def test_two_may_wait_and_one_may_give_up(run: Run) -> None:
         await second
         await close(writer)
 
-    run(main())
+    run(main)
 
 
 class Verbose(SMTP):
@@ -173,7 +162,7 @@ def test_a_client_that_does_not_read_is_aborted(run: Run) -> None:
         assert len(server.connections) == 0
         writer.transport.abort()
 
-    run(main())
+    run(main)
 
 
 def test_a_client_in_the_midst_of_a_message_is_aborted(run: Run) -> None:
@@ -189,20 +178,12 @@ def test_a_client_in_the_midst_of_a_message_is_aborted(run: Run) -> None:
         assert not gate.entered.is_set()
         await close(writer)
 
-    run(main())
+    run(main)
 
 
-def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    authority = trustme.CA()
-    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(server_context)
-    client_context = ssl.create_default_context()
-    authority.configure_trust(client_context)
-    return server_context, client_context
-
-
-def test_nobody_waits_for_the_close_notify_of_a_client(run: Run) -> None:
-    server_context, client_context = _contexts()
+def test_nobody_waits_for_the_close_notify_of_a_client(
+    run: Run, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
     told, closed = threading.Event(), threading.Event()
 
     def converse(port: int) -> bytes:
@@ -228,12 +209,12 @@ def test_nobody_waits_for_the_close_notify_of_a_client(run: Run) -> None:
         closed.set()
         assert (await client).endswith(SHUTTING_DOWN)
 
-    run(main())
+    run(main)
 
 
-def test_a_client_in_its_tls_handshake_holds_up_nobody(run: Run) -> None:
-    server_context, _ = _contexts()
-
+def test_a_client_in_its_tls_handshake_holds_up_nobody(
+    run: Run, server_context: ssl.SSLContext
+) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         async with serve(
@@ -245,7 +226,7 @@ def test_a_client_in_its_tls_handshake_holds_up_nobody(run: Run) -> None:
         assert loop.time() - began < 20
         await close(writer)
 
-    run(main())
+    run(main)
 
 
 def test_a_connection_that_comes_too_late_is_told_so(run: Run) -> None:
@@ -269,7 +250,7 @@ def test_a_connection_that_comes_too_late_is_told_so(run: Run) -> None:
         listener.close()
         await listener.wait_closed()
 
-    run(main())
+    run(main)
 
 
 def test_clients_can_be_ended_while_the_server_goes_on(run: Run) -> None:
@@ -288,7 +269,7 @@ def test_clients_can_be_ended_while_the_server_goes_on(run: Run) -> None:
             _, writer = await connect(server)
             await close(writer)
 
-    run(main())
+    run(main)
 
 
 def test_protocols_that_keep_no_register_are_left_alone(run: Run) -> None:
@@ -301,7 +282,7 @@ def test_protocols_that_keep_no_register_are_left_alone(run: Run) -> None:
         register.close(60)
         await register.wait_closed()
 
-    run(main())
+    run(main)
 
 
 def test_settling_cancels_what_runs_and_lets_it_end() -> None:

@@ -9,10 +9,10 @@ import smtplib
 import socket
 import stat
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +21,9 @@ from aiosmtpd.controller import Controller, UnthreadedController
 from aiosmtpd.listening import BACKLOG, SocketFile, listen, listen_unix
 from aiosmtpd.server import serve
 from aiosmtpd.smtp import SMTP
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import Run
 
 
 def _ipv6_works() -> bool:
@@ -35,7 +38,6 @@ def _ipv6_works() -> bool:
 needs_ipv6 = pytest.mark.skipif(not _ipv6_works(), reason="no IPv6 here")
 needs_unix = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
 
-Run = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 Keep = Callable[[Iterable[socket.socket]], list[socket.socket]]
 
 

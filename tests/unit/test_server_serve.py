@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import socket
 import ssl
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 
 from aiosmtpd.handlers import Sink
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.server import Connections, Server, listen, serve
 from aiosmtpd.smtp import SMTP
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Run a coroutine, on asyncio's event loop and on uvloop."""
-    factory = asyncio.new_event_loop
-    if request.param == "uvloop":
-        factory = pytest.importorskip("uvloop").new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        yield lambda main: runner.run(asyncio.wait_for(main, 30))
-    gc.collect()  # what was not closed is to be this test's fault
+if TYPE_CHECKING:
+    from tests.unit.conftest import Run
 
 
 async def converse(
@@ -75,7 +63,7 @@ def test_a_server_is_entered_and_left(run: Run) -> None:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", server.port)
 
-    run(main())
+    run(main)
 
 
 def test_a_server_is_awaited_and_closed(run: Run) -> None:
@@ -93,7 +81,7 @@ def test_a_server_is_awaited_and_closed(run: Run) -> None:
         async with serve(Sink(), "127.0.0.1", server.port) as again:
             assert again.port == server.port
 
-    run(main())
+    run(main)
 
 
 def test_a_server_is_a_context_manager_itself(run: Run) -> None:
@@ -103,7 +91,7 @@ def test_a_server_is_a_context_manager_itself(run: Run) -> None:
             assert server.is_serving()
         assert not server.is_serving()
 
-    run(main())
+    run(main)
 
 
 def test_serve_forever_ends_when_the_server_is_closed(run: Run) -> None:
@@ -112,7 +100,7 @@ def test_serve_forever_ends_when_the_server_is_closed(run: Run) -> None:
             asyncio.get_running_loop().call_soon(server.close)
             await server.serve_forever()
 
-    run(main())
+    run(main)
 
 
 def test_serve_forever_closes_the_server_when_it_is_cancelled(run: Run) -> None:
@@ -125,7 +113,7 @@ def test_serve_forever_closes_the_server_when_it_is_cancelled(run: Run) -> None:
             await forever
         assert not server.is_serving()
 
-    run(main())
+    run(main)
 
 
 def test_a_port_in_use_is_an_error_at_once(run: Run) -> None:
@@ -136,7 +124,7 @@ def test_a_port_in_use_is_an_error_at_once(run: Run) -> None:
             assert caught.value.errno == errno.EADDRINUSE
             assert (await converse(server, b"QUIT"))[1] == b"221 Bye\r\n"
 
-    run(main())
+    run(main)
 
 
 @pytest.mark.parametrize("host", [None, "localhost"])
@@ -146,7 +134,7 @@ def test_the_loopback_is_the_default(host: str | None, run: Run) -> None:
             assert server.host in {"127.0.0.1", "::1"}
             assert (await converse(server, b"QUIT"))[1] == b"221 Bye\r\n"
 
-    run(main())
+    run(main)
 
 
 def test_only_names_are_looked_up_in_a_thread(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +156,7 @@ def test_only_names_are_looked_up_in_a_thread(run: Run, monkeypatch: pytest.Monk
             assert server.host == "127.0.0.1"
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    run(main())
+    run(main)
 
 
 def test_a_name_that_does_not_exist_is_an_os_error(
@@ -182,7 +170,7 @@ def test_a_name_that_does_not_exist_is_an_os_error(
         with pytest.raises(OSError, match="not known"):
             await serve(Sink(), "no-such-host.test", 0)
 
-    run(main())
+    run(main)
 
 
 # -- the name in the greeting ------------------------------------------------------------------------
@@ -206,7 +194,7 @@ def test_the_hostname_is_resolved_once_and_not_in_the_loop(
         assert threads[0] is not threading.main_thread()
 
     monkeypatch.setattr(socket, "getfqdn", getfqdn)
-    run(main())
+    run(main)
 
 
 @pytest.mark.parametrize("parameter", ["server_hostname", "hostname"])
@@ -222,7 +210,7 @@ def test_a_hostname_that_is_given_is_not_resolved(
             assert (await converse(server))[0].startswith(b"220 mx.test ")
 
     monkeypatch.setattr(socket, "getfqdn", getfqdn)
-    run(main())
+    run(main)
 
 
 def test_the_port_is_given_back_if_resolving_is_cancelled(
@@ -247,7 +235,7 @@ def test_the_port_is_given_back_if_resolving_is_cancelled(
         answer.set()
 
     monkeypatch.setattr(socket, "getfqdn", getfqdn)
-    run(main())
+    run(main)
 
 
 # -- what makes the protocols ------------------------------------------------------------------------
@@ -258,7 +246,7 @@ def test_parameters_go_to_smtp(run: Run) -> None:
         async with serve(Sink(), "127.0.0.1", 0, ident="Ident", hostname="mx.test") as server:
             assert await converse(server) == [b"220 mx.test Ident\r\n"]
 
-    run(main())
+    run(main)
 
 
 @pytest.mark.parametrize(("given", "advertised"), [({}, True), ({"enable_SMTPUTF8": False}, False)])
@@ -273,7 +261,7 @@ def test_smtputf8_is_on_unless_told_otherwise(
             writer.close()
             await writer.wait_closed()
 
-    run(main())
+    run(main)
 
 
 def test_a_wrong_parameter_is_an_error_before_anything_is_bound(run: Run) -> None:
@@ -282,7 +270,7 @@ def test_a_wrong_parameter_is_an_error_before_anything_is_bound(run: Run) -> Non
         with bound, pytest.raises(TypeError, match="no_such_parameter"):
             await serve(Sink(), "127.0.0.1", bound.getsockname()[1], no_such_parameter=1)
 
-    run(main())
+    run(main)
 
 
 def test_a_factory_makes_the_protocols(run: Run) -> None:
@@ -299,7 +287,7 @@ def test_a_factory_makes_the_protocols(run: Run) -> None:
             assert len(made) == 1
             assert made[0]._registry is server.connections
 
-    run(main())
+    run(main)
 
 
 def test_a_factory_that_fails_later_sends_the_client_away(
@@ -314,7 +302,7 @@ def test_a_factory_that_fails_later_sends_the_client_away(
                 (greeting,) = await converse(server)
                 assert greeting.startswith(b"421 4.3.0 ")
 
-    run(main())
+    run(main)
     assert caplog.text.count("could not be made") == 2
     assert "ZeroDivisionError" in caplog.text
 
@@ -330,7 +318,7 @@ def test_any_protocol_can_be_served(run: Run) -> None:
         async with serve(None, "127.0.0.1", 0, factory=Hello) as server:
             assert await converse(server) == [b"220 hello\r\n"]
 
-    run(main())
+    run(main)
 
 
 @pytest.mark.parametrize("given", [{"timeout": 3}, {"server_hostname": "mx.test"}])
@@ -372,7 +360,7 @@ def test_sockets_that_are_given_are_served_and_closed(run: Run) -> None:
                 writer.close()
         assert [sock.fileno() for sock in several] == [-1, -1]
 
-    run(main())
+    run(main)
 
 
 def test_no_socket_at_all_is_an_error(run: Run) -> None:
@@ -380,7 +368,7 @@ def test_no_socket_at_all_is_an_error(run: Run) -> None:
         with pytest.raises(ValueError, match="no socket"):
             await serve(Sink(), sock=[])
 
-    run(main())
+    run(main)
 
 
 def test_no_socket_is_left_open_if_one_cannot_be_served(run: Run) -> None:
@@ -392,7 +380,7 @@ def test_no_socket_is_left_open_if_one_cannot_be_served(run: Run) -> None:
             await Server.start(asyncio.Protocol, [good, datagrams], connections=Connections(loop))
         assert good.fileno() == datagrams.fileno() == -1
 
-    run(main())
+    run(main)
 
 
 needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets here")
@@ -412,7 +400,7 @@ def test_a_unix_socket_is_there_while_it_is_served(run: Run, tmp_path: Path) -> 
             assert replies[1] == b"221 Bye\r\n"
         assert not path.exists()
 
-    run(main())
+    run(main)
 
 
 @needs_unix
@@ -427,7 +415,7 @@ def test_a_unix_socket_that_another_server_has_taken_over_stays(run: Run, tmp_pa
             await server.wait_closed()
             assert path.is_socket()
 
-    run(main())
+    run(main)
 
 
 @needs_unix
@@ -444,16 +432,12 @@ def test_the_file_of_a_unix_socket_that_was_given_stays(run: Run, tmp_path: Path
             assert replies[1] == b"221 Bye\r\n"
         assert path.is_socket()
 
-    run(main())
+    run(main)
 
 
-def test_tls_from_the_first_octet(run: Run) -> None:
-    authority = trustme.CA()
-    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(server_context)
-    client_context = ssl.create_default_context()
-    authority.configure_trust(client_context)
-
+def test_tls_from_the_first_octet(
+    run: Run, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
     async def main() -> None:
         async with serve(Sink(), "localhost", 0, ssl_context=server_context) as server:
             replies = await converse(
@@ -465,4 +449,4 @@ def test_tls_from_the_first_octet(run: Run) -> None:
             )
             assert replies[1] == b"221 Bye\r\n"
 
-    run(main())
+    run(main)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
+from tests.unit.hooks import Slow
 
 from aiosmtpd.protocol import ProtocolError, Reply
 from aiosmtpd.smtp import SMTP
@@ -573,30 +574,12 @@ def test_a_hook_may_be_given_to_the_instance(connect: Connect) -> None:
 # -- a connection that ends while a hook runs -----------------------------------------------------
 
 
-class Slow:
-    """Its hooks wait until they are let go."""
+class Asked(Slow):
+    """Is also asked about exceptions."""
 
     def __init__(self) -> None:
-        self.gate = asyncio.Event()
-        self.began = 0
-        self.ended: list[str] = []
+        super().__init__()
         self.exceptions: list[Exception] = []
-
-    async def _wait(self) -> str:
-        self.began += 1
-        try:
-            await self.gate.wait()
-        except asyncio.CancelledError:
-            self.ended.append("cancelled")
-            raise
-        self.ended.append("finished")
-        return "250 slow"
-
-    async def handle_NOOP(self, *_: Any) -> str:
-        return await self._wait()
-
-    async def handle_DATA(self, *_: Any) -> str:
-        return await self._wait()
 
     async def handle_exception(self, error: Exception) -> str:
         self.exceptions.append(error)
@@ -608,7 +591,7 @@ class Slow:
 def test_a_hook_is_cancelled_when_the_connection_is_lost(
     connect: Connect, hook: str, error: Exception | None
 ) -> None:
-    handler = Slow()
+    handler = Asked()
     wire = connect(handler)
     if hook == "DATA":
         wire.to_data()
@@ -669,7 +652,7 @@ def test_a_hook_that_pushes_after_the_connection_was_lost(connect: Connect) -> N
 
 
 def test_a_half_closed_connection_is_answered_and_closed(connect: Connect) -> None:
-    handler = Slow()
+    handler = Asked()
     wire = connect(handler)
     wire.to_data()
     wire.say("Hello", ".", "VRFY x", "QUIT", "VRFY y")
@@ -693,7 +676,7 @@ def test_a_half_closed_connection_that_is_idle_is_closed(connect: Connect) -> No
 
 
 def test_a_half_close_inside_a_body_ends_the_connection(connect: Connect) -> None:
-    handler = Slow()
+    handler = Asked()
     wire = connect(handler)
     wire.to_data()
     wire.say("Hello")
@@ -705,7 +688,7 @@ def test_a_half_close_inside_a_body_ends_the_connection(connect: Connect) -> Non
 
 
 def test_replies_that_are_held_leave_while_a_hook_waits(connect: Connect) -> None:
-    handler = Slow()
+    handler = Asked()
     wire = connect(handler)
     assert wire.say("VRFY a", "VRFY b", "NOOP", "VRFY c") == [CANNOT_VRFY] * 2
     handler.gate.set()

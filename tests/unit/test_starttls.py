@@ -30,28 +30,6 @@ REFUSED = ["554 Command refused due to lack of security"]
 ACTIVE = ["503 5.5.1 Error: TLS already active"]
 
 
-# -- the two ends ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("mx.example").configure_cert(context)
-    return context
-
-
-@pytest.fixture(scope="module")
-def client_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
 async def offered(client: Client) -> list[str]:
     return [line[4:] for line in await client.say("EHLO client.example")]
 
@@ -69,22 +47,24 @@ def test_starttls_needs_a_certificate(connect: Connect) -> None:
     assert "STARTTLS" not in wire.say("HELP")[0]
 
 
-def test_starttls_is_offered(connect: Connect, server_tls: ssl.SSLContext) -> None:
-    wire = connect(tls_context=server_tls)
+def test_starttls_is_offered(connect: Connect, server_context: ssl.SSLContext) -> None:
+    wire = connect(tls_context=server_context)
     assert "STARTTLS" in wire.ehlo()
     assert "STARTTLS" in wire.say("HELP")[0]
     assert wire.say("HELP STARTTLS") == ["250 Syntax: STARTTLS"]
     assert wire.say("STARTTLS x") == ["501 Syntax: STARTTLS"]
 
 
-def test_starttls_is_not_offered_under_tls(connect: Connect, server_tls: ssl.SSLContext) -> None:
-    wire = connect(tls_context=server_tls, extra={"sslcontext": server_tls})
+def test_starttls_is_not_offered_under_tls(
+    connect: Connect, server_context: ssl.SSLContext
+) -> None:
+    wire = connect(tls_context=server_context, extra={"sslcontext": server_context})
     assert "STARTTLS" not in wire.ehlo()
     assert wire.say("STARTTLS") == ACTIVE
 
 
-def test_what_needs_starttls(connect: Connect, server_tls: ssl.SSLContext) -> None:
-    wire = connect(tls_context=server_tls, require_starttls=True, command_call_limit=2)
+def test_what_needs_starttls(connect: Connect, server_context: ssl.SSLContext) -> None:
+    wire = connect(tls_context=server_context, require_starttls=True, command_call_limit=2)
     for command in ("HELO x", "MAIL FROM:<a@b>", "RCPT TO:<a@b>", "DATA", "RSET", "VRFY x"):
         assert wire.say(command) == REQUIRED
     for command in ("EXPN x", "HELP", "AUTH PLAIN", "FOO"):
@@ -127,22 +107,22 @@ def test_contexts_that_clients_may_fail_at(
 
 
 def test_starttls(
-    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
     async def test() -> None:
-        async with serve(tls_context=server_tls) as (client, registry):
+        async with serve(tls_context=server_context) as (client, registry):
             assert "STARTTLS" in await offered(client)
             protocol = registry.made[0]
             assert protocol._tls_protocol is None
             assert protocol.session.ssl is None
             plain = protocol.transport
-            await client.starttls(client_tls)
+            await client.starttls(client_context)
             assert "STARTTLS" not in await offered(client)
             assert await client.say("STARTTLS") == ACTIVE
             assert protocol._tls_protocol
             assert protocol._original_transport is plain
             assert protocol.transport is not plain
-            assert protocol.session.ssl["sslcontext"] is server_tls
+            assert protocol.session.ssl["sslcontext"] is server_context
             assert protocol.session.ssl["cipher"][1].startswith("TLS")
             assert protocol.session.ssl["ssl_object"].version().startswith("TLS")
             assert await client.say("QUIT") == ["221 Bye"]
@@ -153,7 +133,11 @@ def test_starttls(
 
 @pytest.mark.parametrize("cls", [SMTP, LMTP])
 def test_mail_over_starttls(
-    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, cls: type[SMTP]
+    run: Run,
+    serve: Serve,
+    server_context: ssl.SSLContext,
+    client_context: ssl.SSLContext,
+    cls: type[SMTP],
 ) -> None:
     contents = []
 
@@ -163,13 +147,13 @@ def test_mail_over_starttls(
             return "250 kept"
 
     async def test() -> None:
-        async with serve(Handler(), cls=cls, tls_context=server_tls, require_starttls=True) as (
+        async with serve(Handler(), cls=cls, tls_context=server_context, require_starttls=True) as (
             client,
             _,
         ):
             hello = "LHLO client.example" if cls is LMTP else "EHLO client.example"
             assert await client.say("MAIL FROM:<a@example.com>") == REQUIRED
-            await client.starttls(client_tls)
+            await client.starttls(client_context)
             assert (await client.say(hello))[-1] == "250 HELP"
             await client.say("MAIL FROM:<a@example.com>")
             await client.say("RCPT TO:<b@example.com>")
@@ -183,7 +167,7 @@ def test_mail_over_starttls(
 
 
 def test_what_was_sent_before_tls_is_thrown_away(
-    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
     verified = []
 
@@ -193,12 +177,12 @@ def test_what_was_sent_before_tls_is_thrown_away(
             return f"250 {name}"
 
     async def test() -> None:
-        async with serve(Handler(), tls_context=server_tls) as (client, _):
+        async with serve(Handler(), tls_context=server_context) as (client, _):
             await offered(client)
             # RFC 3207 section 6: somebody in the middle slips commands in.
             client.writer.write(b"STARTTLS\r\nVRFY evil\r\nMAIL FROM:<evil@example.com>\r\nNOOP")
             assert await client.heard() == READY
-            await client.secure(client_tls)
+            await client.secure(client_context)
             assert await client.say("VRFY good") == ["250 good"]
             assert verified == ["good"]
             assert await client.say("NOOP") == ["250 OK"]
@@ -207,11 +191,11 @@ def test_what_was_sent_before_tls_is_thrown_away(
 
 
 def test_what_the_client_said_before_tls_is_forgotten(
-    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
     async def test() -> None:
         async with serve(
-            tls_context=server_tls,
+            tls_context=server_context,
             auth_require_tls=False,
             authenticator=lambda *_: AuthResult(success=True, auth_data="anne"),
         ) as (client, registry):
@@ -223,7 +207,7 @@ def test_what_the_client_said_before_tls_is_forgotten(
             session.proxy_data = "proxy"
             session.colour = "green"
             envelope = registry.made[0].envelope
-            await client.starttls(client_tls)
+            await client.starttls(client_context)
             assert await client.say("MAIL FROM:<a@example.com>") == ["503 Error: send HELO first"]
             # The session is the same object; what the client said of itself is gone from it.
             assert registry.made[0].session is session
@@ -243,15 +227,15 @@ def test_what_the_client_said_before_tls_is_forgotten(
 
 
 def test_auth_is_offered_once_there_is_tls(
-    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
     async def test() -> None:
         async with serve(
-            tls_context=server_tls, authenticator=lambda *_: AuthResult(success=True)
+            tls_context=server_context, authenticator=lambda *_: AuthResult(success=True)
         ) as (client, _):
             assert not [line for line in await offered(client) if line.startswith("AUTH")]
             assert (await client.say("AUTH PLAIN"))[0].startswith("538 ")
-            await client.starttls(client_tls)
+            await client.starttls(client_context)
             assert "AUTH LOGIN PLAIN" in await offered(client)
             assert await client.say("AUTH PLAIN") == ["334 "]
             assert (await client.say("AGEAYg=="))[0].startswith("235 ")
@@ -271,8 +255,8 @@ async def _async(answer: _T) -> _T:
 def test_handle_starttls(
     run: Run,
     serve: Serve,
-    server_tls: ssl.SSLContext,
-    client_tls: ssl.SSLContext,
+    server_context: ssl.SSLContext,
+    client_context: ssl.SSLContext,
     is_async: bool,
     answer: bool,
 ) -> None:
@@ -286,9 +270,9 @@ def test_handle_starttls(
             return _async(answer) if is_async else answer
 
     async def test() -> None:
-        async with serve(Handler(), tls_context=server_tls) as (client, _):
+        async with serve(Handler(), tls_context=server_context) as (client, _):
             await offered(client)
-            await client.starttls(client_tls)
+            await client.starttls(client_context)
             await offered(client)
             assert asked == [(None, True)]
             mail = await client.say("MAIL FROM:<a@example.com>")
@@ -307,8 +291,8 @@ def test_handle_starttls(
 def test_handle_exception_is_told_of_handle_starttls(
     run: Run,
     serve: Serve,
-    server_tls: ssl.SSLContext,
-    client_tls: ssl.SSLContext,
+    server_context: ssl.SSLContext,
+    client_context: ssl.SSLContext,
     raises: bool,
 ) -> None:
     told = []
@@ -324,8 +308,8 @@ def test_handle_exception_is_told_of_handle_starttls(
             return "554 nobody is told"
 
     async def test() -> None:
-        async with serve(Handler(), tls_context=server_tls) as (client, _):
-            await client.starttls(client_tls)
+        async with serve(Handler(), tls_context=server_context) as (client, _):
+            await client.starttls(client_context)
             assert await client.say("EHLO client.example") == REFUSED
             assert [type(error) for error in told] == [LookupError]
 
@@ -336,8 +320,8 @@ def test_handle_exception_is_told_of_handle_starttls(
 def test_handle_starttls_that_fails_refuses(
     run: Run,
     serve: Serve,
-    server_tls: ssl.SSLContext,
-    client_tls: ssl.SSLContext,
+    server_context: ssl.SSLContext,
+    client_context: ssl.SSLContext,
     is_async: bool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -351,9 +335,9 @@ def test_handle_starttls_that_fails_refuses(
             raise LookupError("the directory is closed")
 
     async def test() -> None:
-        async with serve(Handler(), tls_context=server_tls) as (client, _):
+        async with serve(Handler(), tls_context=server_context) as (client, _):
             await offered(client)
-            await client.starttls(client_tls)
+            await client.starttls(client_context)
             # No reply comes for that: the next one is the answer to the next command.
             assert await client.say("NOOP") == REFUSED
             assert await client.say("QUIT") == ["221 Bye"]
@@ -363,17 +347,17 @@ def test_handle_starttls_that_fails_refuses(
 
 
 def test_handle_tls_handshake_of_1_0(
-    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
     class Handler:
         def handle_tls_handshake(self, session: Any) -> bool:
             return bool(session.ssl is None)
 
     async def test() -> None:
-        async with serve(Handler(), tls_context=server_tls) as (client, _):
+        async with serve(Handler(), tls_context=server_context) as (client, _):
             await offered(client)
             with pytest.warns(DeprecationWarning, match="handle_tls_handshake"):
-                await client.starttls(client_tls)
+                await client.starttls(client_context)
                 await client.say("NOOP")
             assert await client.say("MAIL FROM:<a@example.com>") == REFUSED
 
@@ -396,7 +380,11 @@ class Failing:
 
 @pytest.mark.parametrize("how", ["nonsense", "distrust", "leave", "reset", "half-close"])
 def test_a_handshake_that_fails(
-    run: Run, serve: Serve, server_tls: ssl.SSLContext, how: str, caplog: pytest.LogCaptureFixture
+    run: Run,
+    serve: Serve,
+    server_context: ssl.SSLContext,
+    how: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     handler = Failing()
     lost: list[Exception | None] = []
@@ -407,7 +395,7 @@ def test_a_handshake_that_fails(
             super().connection_lost(error)
 
     async def test() -> None:
-        async with serve(handler, cls=Server, tls_context=server_tls) as (client, registry):
+        async with serve(handler, cls=Server, tls_context=server_context) as (client, registry):
             await offered(client)
             assert await client.say("STARTTLS") == READY
             if how == "nonsense":
@@ -437,10 +425,10 @@ def test_a_handshake_that_fails(
 
 
 def test_a_client_that_never_shakes_hands(
-    run: Run, serve: Serve, server_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_context: ssl.SSLContext
 ) -> None:
     async def test() -> None:
-        async with serve(tls_context=server_tls) as (client, registry):
+        async with serve(tls_context=server_context) as (client, registry):
             registry.made[0]._timeout_duration = 0.05
             assert await client.say("STARTTLS") == READY
             assert await client.reader.read() == b""
@@ -450,10 +438,10 @@ def test_a_client_that_never_shakes_hands(
 
 
 def test_a_shutdown_inside_the_handshake(
-    run: Run, serve: Serve, server_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_context: ssl.SSLContext
 ) -> None:
     async def test() -> None:
-        async with serve(tls_context=server_tls) as (client, registry):
+        async with serve(tls_context=server_context) as (client, registry):
             assert await client.say("STARTTLS") == READY
             registry.made[0].shut_down()
             assert await client.reader.read() == b""
@@ -466,13 +454,13 @@ def test_a_shutdown_inside_the_handshake(
 
 
 def test_implicit_tls(
-    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
     async def test() -> None:
         async with serve(
-            implicit=server_tls,
-            client=client_tls,
-            tls_context=server_tls,
+            implicit=server_context,
+            client=client_context,
+            tls_context=server_context,
             require_starttls=True,
             authenticator=lambda *_: AuthResult(success=True),
         ) as (client, registry):
@@ -480,7 +468,7 @@ def test_implicit_tls(
             lines = await offered(client)
             assert "STARTTLS" not in lines
             assert "AUTH LOGIN PLAIN" in lines
-            assert registry.made[0].session.ssl["sslcontext"] is server_tls
+            assert registry.made[0].session.ssl["sslcontext"] is server_context
             assert registry.made[0]._tls_protocol
             assert await client.say("STARTTLS") == ACTIVE
             assert (await client.say("AUTH PLAIN AGEAYg=="))[0].startswith("235 ")
@@ -493,7 +481,7 @@ def test_implicit_tls(
 
 @pytest.mark.parametrize("implicit", [False, True])
 def test_the_certificate_of_a_client(
-    run: Run, serve: Serve, authority: trustme.CA, client_tls: ssl.SSLContext, implicit: bool
+    run: Run, serve: Serve, authority: trustme.CA, client_context: ssl.SSLContext, implicit: bool
 ) -> None:
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("mx.example").configure_cert(server)
@@ -516,16 +504,16 @@ def test_the_certificate_of_a_client(
     async def test() -> None:
         with_certificate = await names(client)
         assert ("email", "anne@example.com") in with_certificate["subjectAltName"]
-        assert not await names(client_tls)
+        assert not await names(client_context)
 
     run(test)
 
 
 def test_a_client_that_closes_tls_is_let_go(
-    run: Run, serve: Serve, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    run: Run, serve: Serve, server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
     async def test() -> None:
-        async with serve(implicit=server_tls, client=client_tls) as (client, registry):
+        async with serve(implicit=server_context, client=client_context) as (client, registry):
             client.writer.close()
             await registry.all_over()
             assert registry.made[0].transport is None
@@ -536,13 +524,13 @@ def test_a_client_that_closes_tls_is_let_go(
 def test_tls_is_logged_without_alarm(
     run: Run,
     serve: Serve,
-    server_tls: ssl.SSLContext,
-    client_tls: ssl.SSLContext,
+    server_context: ssl.SSLContext,
+    client_context: ssl.SSLContext,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def test() -> None:
-        async with serve(tls_context=server_tls) as (client, _):
-            await client.starttls(client_tls)
+        async with serve(tls_context=server_context) as (client, _):
+            await client.starttls(client_context)
             assert await client.say("QUIT") == ["221 Bye"]
 
     run(test)

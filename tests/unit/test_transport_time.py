@@ -10,6 +10,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.hooks import Slow
 
 from aiosmtpd.smtp import SMTP
 
@@ -22,29 +23,6 @@ TOO_LONG = "451 4.3.0 Error: processing took too long"
 def noted(wire: Wire) -> list[str]:
     """What happened to the connection, apart from octets."""
     return [what for _, what in wire.transport.record if isinstance(what, str)]
-
-
-class Slow:
-    """Hooks that take their time."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.ended: list[str] = []
-
-    async def _take_time(self) -> str:
-        try:
-            await asyncio.sleep(self.seconds)
-        except asyncio.CancelledError:
-            self.ended.append("cancelled")
-            raise
-        self.ended.append("finished")
-        return "250 slow"
-
-    async def handle_NOOP(self, *_: Any) -> str:
-        return await self._take_time()
-
-    async def handle_DATA(self, *_: Any) -> str:
-        return await self._take_time()
 
 
 # -- a client that is silent ----------------------------------------------------------------------
