@@ -1,10 +1,10 @@
 """The grammar of what follows a verb: paths, mailboxes, domains, literals, parameters, xtext.
 
 It knows the ABNF of RFC 5321 sections 4.1.2 and 4.1.3, what RFC 6531 section 3.3 adds to it, and
-the xtext of RFC 3461 section 4. It refuses to know which command is being read, which parameters an
-extension defines, and every limit but the one on the length of a domain. Text comes in as ``str``,
-its octets decoded as UTF-8 with ``surrogateescape``; a mailbox goes out exactly as the client wrote
-it, unless its form is obsolete.
+the xtext of RFC 3461 section 4 with what RFC 6533 section 3 makes of it. It refuses to know which
+command is being read, which parameters an extension defines, and every limit but the one on the
+length of a domain. Text comes in as ``str``, its octets decoded as UTF-8 with ``surrogateescape``; a
+mailbox goes out exactly as the client wrote it, unless its form is obsolete.
 
 Each regular expression stands below the rule it implements and is made of those above it. None can
 backtrack far, since looking at one character decides how to go on: a run of one class is possessive
@@ -38,6 +38,7 @@ from .errors import MalformedAddress, MalformedParameters
 from .obsolete import modern_path
 
 __all__ = [
+    "decode_addr_xtext",
     "decode_xtext",
     "encode_xtext",
     "is_address_literal",
@@ -202,7 +203,8 @@ _ASCII = _Grammar("")
 
 # RFC 6531 section 3.3: UTF8-non-ascii, without C1 controls (U+0080 to U+009F), the separators
 # U+2028 and U+2029, and surrogates, which stand for octets that were no UTF-8.
-_UTF8 = _Grammar(r"\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff")
+_UTF8_NON_ASCII = r"\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff"
+_UTF8 = _Grammar(_UTF8_NON_ASCII)
 
 _LITERAL = re.compile(rf"{_ADDRESS_LITERAL}\Z")
 
@@ -218,6 +220,30 @@ _XCHAR = r"!-*,-<>-~"
 _XTEXT = re.compile(rf"(?:[{_XCHAR}]++|\+[0-9A-F]{{2}})*\Z")
 _HEXCHAR = re.compile(rb"\+(..)")
 _NO_XCHAR = re.compile(rf"[^{_XCHAR}]".encode())
+
+# RFC 6533 section 3
+#
+#   utf-8-addr-xtext    = 1*(QCHAR / EmbeddedUnicodeChar)
+#   utf-8-addr-unitext  = 1*(QUCHAR / EmbeddedUnicodeChar)
+#   QCHAR               = %x21-2a / %x2c-3c / %x3e-5b / %x5d-7e
+#   QUCHAR              = QCHAR / UTF8-2 / UTF8-3 / UTF8-4
+#   EmbeddedUnicodeChar = %x5C.78 "{" HEXPOINT "}"
+#   HEXPOINT            = ( ( "0"/"1" ) %x31-39 ) / "10" / "20" / "2B" / "3D" / "7F" /
+#                         "5C" / (HEXDIG8 HEXDIG) / ( NZHEXDIG 2(HEXDIG) ) /
+#                         ( NZDHEXDIG 3(HEXDIG) ) / ( "D" %x30-37 2(HEXDIG) ) /
+#                         ( NZHEXDIG 4(HEXDIG) ) / ( "10" 4*HEXDIG )
+#
+# So a character of ASCII is embedded only if it cannot stand as it is, and each in one way only. The
+# last alternative must be read as of four HEXDIG: there are no characters above U+10FFFF.
+_QCHAR = r"!-*,-<>-\[\]-~"
+_HEXPOINT = (
+    rf"(?:[01][1-9]|10|20|2[Bb]|3[Dd]|7[Ff]|5[Cc]|[89A-Fa-f]{_HEXDIG}|[1-9A-Fa-f]{_HEXDIG}{{2}}"
+    rf"|[1-9A-CE-Fa-ce-f]{_HEXDIG}{{3}}|[Dd][0-7]{_HEXDIG}{{2}}|[1-9A-Fa-f]{_HEXDIG}{{4}}"
+    rf"|10{_HEXDIG}{{4}})"
+)
+_ADDR_XTEXT = re.compile(rf"(?:[{_QCHAR}]++|\\x\{{{_HEXPOINT}\}})+\Z")
+_ADDR_UNITEXT = re.compile(rf"(?:[{_QCHAR}{_UTF8_NON_ASCII}]++|\\x\{{{_HEXPOINT}\}})+\Z")
+_EMBEDDED = re.compile(r"\\x\{([^}]+)\}")
 
 
 def parse_reverse_path(text: str, *, utf8: bool = False) -> tuple[str, str]:
@@ -408,6 +434,31 @@ def encode_xtext(text: str) -> str:
         UnicodeEncodeError: if the text holds a surrogate.
     """
     return _NO_XCHAR.sub(lambda match: b"+%02X" % match[0][0], text.encode()).decode()
+
+
+def decode_addr_xtext(text: str, *, utf8: bool = False) -> str:
+    """Decode utf-8-addr-xtext or utf-8-addr-unitext (RFC 6533 section 3), as in ORCPT.
+
+    Args:
+        text: what follows ``utf-8;``.
+        utf8: accept utf-8-addr-unitext, whose characters above ASCII stand as they are.
+
+    Returns:
+        The mailbox that was encoded.
+
+    Raises:
+        MalformedParameters: if the text is none of it, or what it stands for is no mailbox.
+    """
+    if not (_ADDR_UNITEXT if utf8 else _ADDR_XTEXT).match(text):
+        raise MalformedParameters(f"not utf-8-addr-xtext: {text!r}")
+    address = _EMBEDDED.sub(lambda match: chr(int(match[1], 16)), text)
+    try:
+        mailbox = parse_mailbox(address, utf8=True)
+    except MalformedAddress as error:
+        raise MalformedParameters(f"not a mailbox in utf-8-addr-xtext: {text!r}") from error
+    if mailbox != address:
+        raise MalformedParameters(f"a space after the mailbox: {text!r}")
+    return mailbox
 
 
 def _parse_path(text: str, utf8: bool) -> tuple[str | None, str]:
