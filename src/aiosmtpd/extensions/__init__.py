@@ -1,12 +1,15 @@
 """ESMTP extensions (RFC 5321 section 2.2), one module an extension.
 
-Each tells its EHLO line for the session at hand, the parameters it adds to MAIL and RCPT with what they
-mean, its verbs, and by how much it lengthens commands. What a server has is a tuple of them, and what that
-adds up to a table.
+Each tells its EHLO line for the session at hand, the parameters it adds to MAIL and RCPT with what
+they mean, its verbs, and by how much it lengthens commands. What a server has is a tuple of them, and
+what that adds up to a table.
 """
+
+from collections.abc import Callable
 
 from .auth import Auth
 from .base import Extension, Server, syntax
+from .dsn import Dsn, OriginalRecipient
 from .eightbitmime import EightBitMime
 from .help import Help
 from .pipelining import Pipelining
@@ -16,12 +19,15 @@ from .starttls import StartTls
 from .table import ExtensionTable, table_of
 
 __all__ = [
+    "BUILT_IN",
     "DEFAULT",
     "Auth",
+    "Dsn",
     "EightBitMime",
     "Extension",
     "ExtensionTable",
     "Help",
+    "OriginalRecipient",
     "Pipelining",
     "Server",
     "Size",
@@ -41,3 +47,8 @@ DEFAULT: tuple[Extension, ...] = (
     Help(),
 )
 """The extensions of a server, in the order of their EHLO lines."""
+
+BUILT_IN: dict[str, Callable[[], Extension]] = {
+    "DSN": Dsn,
+}
+"""The extensions that are there to be added, by name; each can be made without arguments."""
