@@ -24,6 +24,7 @@ from aiosmtpd.protocol import (
     Event,
     Mode,
     ProtocolError,
+    parse_chunk,
 )
 
 Seen = tuple[Any, ...]
@@ -60,7 +61,8 @@ def read_pieces(
 ) -> list[Seen]:
     """Feed pieces and read all there is to read; give what the engine told.
 
-    A body is expected after DATA and a response after AUTH. Chunks of a streamed body are given
+    A body is expected after DATA, a chunk after BDAT (``BDAT 3 DROP``: one to be discarded), and a
+    response after AUTH. Chunks of a streamed body are given
     joined when it ends; those of a faulty one are left out, since how much of it came before its
     fault was seen is not laid down.
 
@@ -115,6 +117,12 @@ def _announce(connection: Connection, event: Event, body: dict[str, Any]) -> Non
         connection.expect_body(**body)
     elif isinstance(event, Command) and event.verb == "AUTH":
         connection.expect_auth_response()
+    elif isinstance(event, Command) and event.verb == "BDAT":
+        chunk = parse_chunk(event.argument)
+        assert chunk is not None
+        connection.expect_chunk(chunk[0], stream=body.get("stream", False))
+        if chunk[1] == "DROP":
+            connection.discard_body()
 
 
 def read_three_ways(

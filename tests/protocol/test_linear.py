@@ -226,6 +226,23 @@ def test_size_limit(ledger: Ledger) -> None:
     assert dropped < taken
 
 
+@pytest.mark.parametrize("way", ["as it comes", "streamed", "discarded"])
+@pytest.mark.parametrize("piece", [HUGE, 65_536, 1_460, 100, 7])
+def test_chunk_octets(ledger: Ledger, piece: int, way: str) -> None:
+    """Nothing is searched in a chunk: an octet is copied at most once, and none that is dropped."""
+    works = []
+    for size in SIZES:
+        connection = Connection()
+        connection.expect_chunk(size, stream=way == "streamed")
+        if way == "discarded":
+            connection.discard_body()
+        ledger.octets = 0
+        read(connection, b"X" * size, piece)
+        assert connection.mode is Mode.COMMAND
+        works.append(ledger.octets)
+    assert_linear(SIZES, works, most=2)
+
+
 @pytest.mark.parametrize("piece", [HUGE, 65_536, 1_460, 100])
 def test_commands(ledger: Ledger, piece: int) -> None:
     """A pipelined group costs as much a command as a short one, wherever it is cut."""
@@ -306,6 +323,18 @@ def test_calls_a_piece(kind: str, stream: bool) -> None:
     calls = count_calls(partial(read, connection, octets, piece))
     pieces, jumps = size / piece + 1, size / (1001 - len(LINES[kind]))
     assert calls <= 70 * pieces + (0 if kind in ENDLESS else 1.05 * jumps)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["as it comes", "streamed"])
+def test_calls_a_piece_of_a_chunk(stream: bool) -> None:
+    """A chunk takes so many calls a piece, however many came before."""
+    sizes, piece = (2**17, 2**18, 2**21), 4096
+    calls = []
+    for size in sizes:
+        connection = Connection()
+        connection.expect_chunk(size, stream=stream)
+        calls.append(count_calls(partial(read, connection, b"X" * size, piece)))
+    assert_linear(sizes, calls, most=36 / piece)
 
 
 def test_calls_a_command() -> None:

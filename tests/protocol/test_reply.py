@@ -239,6 +239,7 @@ def test_catalogue_fits_the_protocol(reply: Reply) -> None:
         (replies.command_unknown(""), '500 Error: command "" not recognized'),
         (replies.send_greeting_first("HELO"), "503 Error: send HELO first"),
         (replies.send_greeting_first("EHLO"), "503 Error: send EHLO first"),
+        (replies.octets_received(0), "250 OK, 0 octets received"),
         (replies.sent_too_many_times("NOOP"), "421 4.7.0 NOOP sent too many times"),
     ],
 )

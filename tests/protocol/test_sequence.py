@@ -15,13 +15,16 @@ IN_TRANSACTION = "503 5.5.1 Error: AUTH not allowed during a mail transaction"
 NESTED = "503 Error: nested MAIL command"
 NEED_MAIL = "503 Error: need MAIL command"
 NEED_RCPT = "503 Error: need RCPT command"
+BEGUN = "503 Error: BDAT has begun the message"
 
-# RFC 5321 section 4.1.4; RFC 4954 section 4 for AUTH. Columns: CONNECTED, GREETED, MAIL, RECIPIENTS.
+# RFC 5321 section 4.1.4; RFC 4954 section 4 for AUTH; RFC 3030 section 2 for BDAT. Columns: CONNECTED,
+# GREETED, MAIL, RECIPIENTS, CHUNKS.
 TABLE: dict[str, tuple[str | None, ...]] = {
-    "AUTH": (GREET, None, IN_TRANSACTION, IN_TRANSACTION),
-    "MAIL": (GREET, None, NESTED, NESTED),
-    "RCPT": (GREET, NEED_MAIL, None, None),
-    "DATA": (GREET, NEED_RCPT, NEED_RCPT, None),
+    "AUTH": (GREET, None, IN_TRANSACTION, IN_TRANSACTION, IN_TRANSACTION),
+    "MAIL": (GREET, None, NESTED, NESTED, NESTED),
+    "RCPT": (GREET, NEED_MAIL, None, None, BEGUN),
+    "DATA": (GREET, NEED_RCPT, NEED_RCPT, None, BEGUN),
+    "BDAT": (GREET, NEED_RCPT, NEED_RCPT, None, None),
 }
 ALWAYS = [
     "HELO",
@@ -41,7 +44,7 @@ ALWAYS = [
 
 @pytest.mark.parametrize("verb", [*TABLE, *ALWAYS])
 def test_every_verb_in_every_phase(verb: str) -> None:
-    expected = TABLE.get(verb, (None,) * 4)
+    expected = TABLE.get(verb, (None,) * 5)
     assert tuple(refusal(verb, phase) for phase in Phase) == expected
 
 
@@ -84,3 +87,15 @@ def test_the_phase_follows_from_what_is_held(
     if rcpt_tos:
         expected = Phase.RECIPIENTS
     assert phase_of(state, state) is expected
+
+
+def test_a_message_that_comes_in_chunks_has_its_phase() -> None:
+    @dataclass
+    class Envelope(State):
+        _chunks: object = None
+
+    begun, not_begun = Envelope("a", "b@c", ["d@e"], object()), Envelope("a", "b@c", ["d@e"])
+    assert phase_of(begun, begun) is Phase.CHUNKS
+    assert phase_of(not_begun, not_begun) is Phase.RECIPIENTS
+    begun.rcpt_tos.clear()  # by a hook: then there is nobody whom it could go to
+    assert phase_of(begun, begun) is Phase.MAIL

@@ -10,6 +10,7 @@ command does. Anybody can unit-test it, fuzz it, or drive it from something else
     connection.send("250 OK")  # b'250 OK\\r\\n'
 """
 
+from .chunks import parse_chunk
 from .connection import AUTH_LINE_LIMIT, Connection
 from .errors import (
     BadCommand,
@@ -62,6 +63,7 @@ __all__ = [
     "ProxyHeader",
     "Reply",
     "encode_reply",
+    "parse_chunk",
     "phase_of",
     "refusal",
 ]

@@ -4,12 +4,14 @@ A driver feeds what it received, asks for events until there is none, and writes
 gives it and, before it waits, what :meth:`flush` gives. The engine stores the framing mode and nothing
 else: whether a command takes effect is decided by whoever handles its event, who then announces what
 comes next in the stream of octets: :meth:`Connection.expect_body` after 354,
-:meth:`Connection.expect_auth_response` after 334, :meth:`Connection.start_tls` after 220 to STARTTLS.
+:meth:`Connection.expect_chunk` after BDAT, :meth:`Connection.expect_auth_response` after 334,
+:meth:`Connection.start_tls` after 220 to STARTTLS.
 """
 
 from __future__ import annotations
 
 from .buffer import ReceiveBuffer
+from .chunks import ChunkReader
 from .errors import BodyIncomplete
 from .events import ConnectionClosed, Event
 from .readers import AuthResponseReader, BodyReader, CommandReader, Mode, ProxyReader
@@ -20,6 +22,8 @@ __all__ = ["AUTH_LINE_LIMIT", "Connection"]
 AUTH_LINE_LIMIT = 12288
 """The longest AUTH command or response in octets, its end included (RFC 4954 sections 4 and 4.1)."""
 
+# What reads content, of which the connection must not end in the middle.
+_BODY_READERS = (BodyReader, ChunkReader)
 # Replies held back while a client pipelines; more than a group of commands ever needs.
 _HELD_LIMIT = 16384
 # What is said last goes out at once, since a hook may close the transport right after it; and so does
@@ -52,7 +56,7 @@ class Connection:
         self.held: list[bytes] = []
         self._held_size = 0
         self._commands = CommandReader(command_limit, utf8=utf8)
-        self._reader: CommandReader | AuthResponseReader | BodyReader | ProxyReader
+        self._reader: CommandReader | AuthResponseReader | BodyReader | ChunkReader | ProxyReader
         self._reader = ProxyReader() if proxy else self._commands
         self._encoding = "utf-8" if utf8 else "ascii"
 
@@ -64,7 +68,7 @@ class Connection:
     @property
     def streaming(self) -> bool:
         """Whether a body is read that is given in chunks, at the pace of whoever takes them."""
-        return isinstance(self._reader, BodyReader) and self._reader.stream
+        return isinstance(self._reader, _BODY_READERS) and self._reader.stream
 
     # -- in ---------------------------------------------------------------------------------------
 
@@ -118,9 +122,18 @@ class Connection:
         """
         self._reader = BodyReader(size_limit=size_limit, line_limit=line_limit, stream=stream)
 
+    def expect_chunk(self, size: int, *, stream: bool = False) -> None:
+        """Read a chunk of so many octets next (RFC 3030 section 2); arguments as ChunkReader's.
+
+        Args:
+            size: the octets of the chunk.
+            stream: give it in pieces of bounded size, to whoever takes them at a pace of their own.
+        """
+        self._reader = ChunkReader(size, stream=stream)
+
     def discard_body(self) -> None:
-        """Give nothing more of the streamed body that is being read but its end."""
-        if isinstance(self._reader, BodyReader):
+        """Give nothing more of the streamed body, or of the chunk, that is being read but its end."""
+        if isinstance(self._reader, _BODY_READERS):
             self._reader.discard()
 
     def expect_auth_response(self) -> None:
@@ -134,7 +147,7 @@ class Connection:
         self._reader = self._commands
 
     def _end(self) -> ConnectionClosed:
-        in_body = isinstance(self._reader, BodyReader)
+        in_body = isinstance(self._reader, _BODY_READERS)
         self.buffer.clear()
         self._reader = self._commands
         if in_body:

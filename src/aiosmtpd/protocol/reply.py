@@ -101,8 +101,10 @@ BYE = Reply(221, None, "Bye")
 AUTHENTICATED = Reply(235, "2.7.0", "Authentication successful")
 OK = Reply(250, None, "OK")
 CANNOT_VRFY = Reply(252, None, "Cannot VRFY user, but will accept message and attempt delivery")
+ANALYSIS_BEGINS = Reply(353, None, "Content analysis has begun")
 START_DATA = Reply(354, None, "End data with <CR><LF>.<CR><LF>")
 SHUTTING_DOWN = Reply(421, "4.3.2", "Server shutting down")
+ALL_DEFERRED = Reply(450, None, "Error: the message was accepted for nobody yet")
 HOOK_TIMED_OUT = Reply(451, "4.3.0", "Error: processing took too long")
 LOCAL_ERROR = Reply(451, "4.3.0", "Error: local error in processing")
 TLS_UNAVAILABLE = Reply(454, None, "TLS not available")
@@ -124,6 +126,8 @@ ALREADY_AUTHENTICATED = Reply(503, None, "Already authenticated")
 NESTED_MAIL = Reply(503, None, "Error: nested MAIL command")
 NEED_MAIL = Reply(503, None, "Error: need MAIL command")
 NEED_RCPT = Reply(503, None, "Error: need RCPT command")
+MESSAGE_BEGUN = Reply(503, None, "Error: BDAT has begun the message")
+NEED_BDAT = Reply(503, None, "Error: BODY=BINARYMIME needs BDAT")
 AUTH_IN_TRANSACTION = Reply(503, "5.5.1", "Error: AUTH not allowed during a mail transaction")
 TLS_ACTIVE = Reply(503, "5.5.1", "Error: TLS already active")
 AUTH_UNKNOWN = Reply(504, "5.5.4", "Unrecognized authentication type")
@@ -131,6 +135,7 @@ AUTH_REQUIRED = Reply(530, "5.7.0", "Authentication required")
 STARTTLS_REQUIRED = Reply(530, None, "Must issue a STARTTLS command first")
 AUTH_FAILED = Reply(535, "5.7.8", "Authentication credentials invalid")
 AUTH_NEEDS_TLS = Reply(538, "5.7.11", "Encryption required for requested authentication mechanism")
+ALL_REFUSED = Reply(550, None, "Error: the message was accepted for nobody")
 SIZE_EXCEEDED = Reply(552, None, "Error: message size exceeds fixed maximum message size")
 TOO_MUCH_DATA = Reply(552, None, "Error: Too much mail data")
 MALFORMED_ADDRESS = Reply(553, "5.1.3", "Error: malformed address")
@@ -152,3 +157,8 @@ def send_greeting_first(verb: str) -> Reply:
 def sent_too_many_times(verb: str) -> Reply:
     """The answer to a verb over its ``command_call_limit``."""
     return Reply(421, "4.7.0", f"{verb} sent too many times")
+
+
+def octets_received(count: int) -> Reply:
+    """The answer to a chunk that more will follow (RFC 3030 section 4)."""
+    return Reply(250, None, f"OK, {count} octets received")

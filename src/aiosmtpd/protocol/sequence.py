@@ -23,6 +23,7 @@ class Phase(enum.Enum):
     GREETED = enum.auto()
     MAIL = enum.auto()
     RECIPIENTS = enum.auto()
+    CHUNKS = enum.auto()
 
 
 class _Session(Protocol):
@@ -39,6 +40,7 @@ ALLOWED: dict[str, tuple[Phase, ...]] = {
     "MAIL": (Phase.GREETED,),
     "RCPT": (Phase.MAIL, Phase.RECIPIENTS),
     "DATA": (Phase.RECIPIENTS,),
+    "BDAT": (Phase.RECIPIENTS, Phase.CHUNKS),  # RFC 3030 section 2
 }
 """The phases in which a verb may come; what is not named here may come in any."""
 
@@ -47,13 +49,15 @@ _REFUSALS = {
     "MAIL": replies.NESTED_MAIL,
     "RCPT": replies.NEED_MAIL,
     "DATA": replies.NEED_RCPT,
+    "BDAT": replies.NEED_RCPT,
 }
 
 
 def phase_of(session: _Session, envelope: _Envelope) -> Phase:
     """Derive how far a connection has come from its session and its envelope."""
     if envelope.rcpt_tos:
-        return Phase.RECIPIENTS
+        # An envelope need not know of chunks, such as one that a program made for itself.
+        return Phase.CHUNKS if getattr(envelope, "_chunks", None) else Phase.RECIPIENTS
     if envelope.mail_from:
         return Phase.MAIL
     return Phase.GREETED if session.host_name else Phase.CONNECTED
@@ -70,4 +74,6 @@ def refusal(verb: str, phase: Phase) -> Reply | None:
         return None
     if phase is Phase.CONNECTED:
         return replies.send_greeting_first("HELO")
+    if phase is Phase.CHUNKS and verb in ("RCPT", "DATA"):
+        return replies.MESSAGE_BEGUN
     return _REFUSALS[verb]
