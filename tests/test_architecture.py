@@ -30,7 +30,7 @@ ROWS = [
     {"server", "controller", "handlers"},
     {"smtp", "lmtp"},
     {"transport", "extensions", "auth", "session", "verbs", "streams"},
-    {"proxy_protocol"},
+    {"proxy_protocol", "networks"},
     {"protocol"},
 ]
 # Within a row, these besides.

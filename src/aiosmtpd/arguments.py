@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import __version__
+from .networks import networks_of
 from .smtp import DATA_SIZE_DEFAULT
 
 if TYPE_CHECKING:
@@ -148,10 +149,18 @@ def _add_protocol_arguments(parser: ArgumentParser) -> None:
         "--proxy-protocol",
         metavar="SECONDS",
         type=float,
-        help="Expect a PROXY protocol header (version 1 or 2) from every client within this time, "
-        "3 seconds or more by the protocol's advice. Unless the handler class has a handle_PROXY "
-        "to judge it, every well-formed header is believed, so nobody but the proxy may be able "
-        "to reach the server.",
+        help="Expect a PROXY protocol header (version 1 or 2) within this time, 3 seconds or more by "
+        "the protocol's advice. Without --proxy-network it is expected from every client, and unless "
+        "the handler class has a handle_PROXY to judge it, every well-formed header is believed, so "
+        "nobody but the proxy may be able to reach the server.",
+    )
+    parser.add_argument(
+        "--proxy-network",
+        metavar="NETWORK",
+        action="append",
+        help="Expect a PROXY protocol header from this network or address only, and believe it; "
+        "everybody else is served without one. May be given several times. The header must come "
+        "within 5 seconds, unless --proxy-protocol says otherwise.",
     )
 
 
@@ -234,6 +243,11 @@ def read_arguments(
     seconds = parsed.proxy_protocol
     if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
         parser.error("--proxy-protocol takes a number of seconds greater than 0")
+    if parsed.proxy_network is not None:
+        try:
+            parsed.proxy_network = networks_of("--proxy-network", parsed.proxy_network)
+        except ValueError as error:
+            parser.error(str(error))
     for option in ("smtps", "tls"):
         _check_key_pair(parser, parsed, option)
     return parser, parsed

@@ -400,7 +400,10 @@ class HandlesSTARTTLS(Protocol):
 
 @runtime_checkable
 class HandlesPROXY(Protocol):
-    """A handler that judges the PROXY header; needed where the server expects one."""
+    """A handler that judges the PROXY header; needed where one is expected of everybody.
+
+    That is, where the server has ``proxy_protocol_timeout`` and no ``proxy_networks``.
+    """
 
     @abstractmethod
     async def handle_PROXY(
@@ -412,7 +415,8 @@ class HandlesPROXY(Protocol):
 
         Args:
             server: the SMTP object of this connection.
-            session: the session; its ``peer`` is the proxy's address, not the client's.
+            session: the session; its ``peer`` is the client's address if the server has
+                ``proxy_networks``, otherwise the proxy's.
             envelope: an empty envelope.
             proxy_data: the header, which was well-formed; it has the client's address.
 

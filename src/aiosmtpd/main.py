@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .arguments import PROGRAM, Defaults, read_arguments
 from .listening import SocketFile
 from .lmtp import LMTP
-from .proxy_protocol import V2_CMD
 from .server import listen, listen_unix, serve
 from .smtp import DATA_SIZE_DEFAULT, SMTP
 
@@ -161,9 +160,8 @@ class _AcceptProxy:
     async def handle_PROXY(
         self, server: SMTP, session: Session, envelope: Envelope, proxy_data: ProxyData
     ) -> bool:
-        # A health check of the proxy itself (LOCAL, UNKNOWN) names no client: the peer stays.
-        if proxy_data.src_port is not None and proxy_data.command != V2_CMD.LOCAL:
-            session.peer = (str(proxy_data.src_addr), proxy_data.src_port)
+        if proxy_data.source is not None:  # a health check of the proxy itself names no client
+            session.peer = proxy_data.source
         return True
 
 
@@ -181,7 +179,8 @@ def _tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
 def _factory(parsed: Namespace, tls_context: ssl.SSLContext | None) -> Callable[[], SMTP]:
     """What makes the protocol of each connection."""
     handler = parsed.handler
-    if parsed.proxy_protocol is not None and not hasattr(handler, "handle_PROXY"):
+    from_everybody = parsed.proxy_protocol is not None and parsed.proxy_network is None
+    if from_everybody and not hasattr(handler, "handle_PROXY"):
         handler = _AcceptProxy(handler)
     return partial(
         LMTP if parsed.lmtp else SMTP,
@@ -191,6 +190,7 @@ def _factory(parsed: Namespace, tls_context: ssl.SSLContext | None) -> Callable[
         tls_context=tls_context,
         require_starttls=parsed.requiretls,
         proxy_protocol_timeout=parsed.proxy_protocol,
+        proxy_networks=parsed.proxy_network,
     )
 
 

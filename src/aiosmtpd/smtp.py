@@ -18,7 +18,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import __version__
 from .auth import (
@@ -37,7 +37,6 @@ from .protocol import (
     BodyIncomplete,
     Command,
     ProtocolError,
-    ProxyHeader,
 )
 from .protocol import reply as replies
 from .session import Envelope, Session
@@ -46,6 +45,7 @@ from .verbs import (
     MISSING,
     AuthMechanismType,
     AuthVerbs,
+    ProxyOpening,
     SessionVerbs,
     TLSSetupException,
     TlsVerbs,
@@ -55,6 +55,11 @@ from .verbs import (
 )
 from .verbs.base import _Missing
 from .verbs.session import is_old_ehlo_hook
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+    from .networks import Networks
 
 __all__ = [
     "BOGUS_LIMIT",
@@ -110,7 +115,7 @@ def _resolved_hostname(resolver: Callable[[], str]) -> str:
     return resolver()
 
 
-class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtocol):
+class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, ConnectionProtocol):
     """One connection of an SMTP server.
 
     Make one a connection, as the protocol factory of ``loop.create_server``, or let
@@ -146,10 +151,14 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         sender_policy: plain or async callable that is asked about each MAIL,
             ``policy(server, session, envelope, reverse_path)``; it returns whether the client may use
             that reverse-path, or the reply that refuses it.
+        proxy_networks: the networks of the proxies that must begin with a PROXY header, and are
+            believed; others are served without. None expects a header of everybody, or of nobody
+            without ``proxy_protocol_timeout``, which is 5 seconds here unless given.
 
     Raises:
-        TypeError: ``command_call_limit`` is of another type, or ``extensions`` holds what is none.
-        ValueError: ``proxy_protocol_timeout`` is not positive.
+        TypeError: ``command_call_limit`` or ``proxy_networks`` is of another type, or ``extensions``
+            holds what is none.
+        ValueError: ``proxy_protocol_timeout`` is not positive, or one of ``proxy_networks`` is none.
         RuntimeError: ``handle_EHLO`` of the handler has neither of its two forms.
     """
 
@@ -200,6 +209,7 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         auth_mechanisms: Iterable[type[Mechanism]] | None = None,
         auth_failure_limit: int | None = AUTH_FAILURE_LIMIT_DEFAULT,
         sender_policy: SenderPolicy | None = None,
+        proxy_networks: Iterable[str | IPv4Network | IPv6Network] | Networks | None = None,
     ) -> None:
         self.__ident__ = ident or __ident__
         self.event_handler = handler
@@ -220,8 +230,8 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         self._call_limits = _checked_call_limits(command_call_limit)
         self._call_counts: dict[str, int] = {}
         self._look_at_handler()
-        if proxy_protocol_timeout is not None:
-            _check_proxy_timeout(proxy_protocol_timeout)
+        if proxy_protocol_timeout is not None or proxy_networks is not None:
+            proxy_protocol_timeout = self._set_up_proxy(proxy_protocol_timeout, proxy_networks)
         super().__init__(
             timeout=timeout,
             proxy_timeout=proxy_protocol_timeout,
@@ -389,20 +399,6 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ConnectionProtoc
         if accepted:
             await self.push(f"220 {self.hostname} {self.__ident__}")
 
-    async def _accept_proxy(self) -> bool:
-        event = await self._next_event()
-        if not isinstance(event, ProxyHeader):
-            return False
-        data = self.session.proxy_data = event.data
-        if not data.valid:
-            log.warning("%r invalid PROXY header: %s", self.session.peer, data.error)
-            return False
-        accepted = await self._call_handler_hook("PROXY", data)
-        if accepted is MISSING:
-            log.warning("%r the handler has no handle_PROXY", self.session.peer)
-            return False
-        return bool(accepted)
-
     def _run_command(self, command: Command) -> Awaitable[None]:
         """Gate a command by what holds for all verbs, and give its verb's coroutine."""
         verb = self._verb = command.verb
@@ -560,10 +556,3 @@ def _checked_call_limits(limit: int | dict[str, int] | None) -> dict[str, int] |
     if not all(isinstance(n, int) for n in limit.values()):
         raise TypeError("All command_call_limit values must be int")
     return {"*": CALL_LIMIT_DEFAULT, **limit}
-
-
-def _check_proxy_timeout(seconds: float) -> None:
-    if seconds <= 0:
-        raise ValueError("proxy_protocol_timeout must be > 0")
-    if seconds < 3.0:
-        log.warning("proxy_protocol_timeout < 3.0")

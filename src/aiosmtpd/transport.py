@@ -123,6 +123,9 @@ class ConnectionProtocol(asyncio.Protocol):
     def _create_envelope(self) -> Envelope:
         raise NotImplementedError
 
+    def _expects_proxy(self) -> bool:
+        raise NotImplementedError
+
     async def _open(self) -> None:
         raise NotImplementedError
 
@@ -184,6 +187,9 @@ class ConnectionProtocol(asyncio.Protocol):
             self._registry.add(self)
         self.session = self._create_session()
         self.session.peer = transport.get_extra_info("peername")
+        if self._proxy_timeout is not None and not self._expects_proxy():
+            self._proxy_timeout = None
+            self._connection.expect_no_proxy()
         self.envelope = self._create_envelope()
         self._learn_tls()
         log.info("Peer: %r", self.session.peer)

@@ -247,12 +247,13 @@ def test_proxy_protocol_knows_a_health_check(start: Start) -> None:
     assert "X-Peer: ('127.0.0.1', " in output
 
 
-def test_proxy_protocol_turns_others_away(start: Start) -> None:
+def test_proxy_protocol_believes_nobody_else(start: Start) -> None:
     program = start("proxy_protocol.py", "192.0.2.9", 0)
-    with socket.create_connection(("127.0.0.1", program.port)) as sock:
-        sock.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 4321 25\r\n")
-        assert sock.recv(100) == b""
-    assert program.stop() == ("", "")
+    with smtplib.SMTP("127.0.0.1", program.port) as client:
+        assert client.docmd("PROXY", "TCP4 192.0.2.1 192.0.2.2 4321 25")[0] == 500
+        client.sendmail("anne@example.com", ["bart@example.com"], MESSAGE)
+    output, _ = program.stop()
+    assert "X-Peer: ('127.0.0.1', " in output
 
 
 def test_engine_without_io(start: Start) -> None:

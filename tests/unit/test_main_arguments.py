@@ -83,6 +83,7 @@ def test_defaults() -> None:
         "smtputf8": False,
         "lmtp": False,
         "proxy_protocol": None,
+        "proxy_network": None,
         "listen": None,
         "unix": None,
         "host": "localhost",
@@ -152,6 +153,10 @@ def test_defaults_of_the_module_are_read_late(monkeypatch: pytest.MonkeyPatch) -
         (["--proxy-protocol", "0"], "--proxy-protocol takes a number of seconds greater than 0"),
         (["--proxy-protocol", "nan"], "--proxy-protocol takes a number of seconds greater than 0"),
         (["--proxy-protocol", "inf"], "--proxy-protocol takes a number of seconds greater than 0"),
+        (
+            ["--proxy-network", "::/0", "--proxy-network", "192.0.2.1/24"],
+            "--proxy-network: 192.0.2.1/24 has host bits set",
+        ),
         (["--lmtp", "-l", ":25"], "LMTP must not be used on TCP port 25 (RFC 2033 section 5)"),
         (["-n", "--user", "mail"], "argument --user: not allowed with argument -n/--nosetuid"),
         (["-l", ":0", "--unix", "s"], "argument --unix: not allowed with argument -l/--listen"),
@@ -289,5 +294,13 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0
     out, err = capsys.readouterr()
     assert err == ""
-    for name in ("--nosetuid", "--user", "--unix", "--lmtp", "--proxy-protocol", "--loop"):
+    for name in (
+        "--nosetuid",
+        "--user",
+        "--unix",
+        "--lmtp",
+        "--proxy-protocol",
+        "--proxy-network",
+        "--loop",
+    ):
         assert name in out

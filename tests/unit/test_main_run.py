@@ -223,6 +223,7 @@ def test_default_parameters(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         "tls_context": None,
         "require_starttls": True,
         "proxy_protocol_timeout": None,
+        "proxy_networks": None,
     }
 
 
@@ -415,3 +416,17 @@ def test_hooks_of_a_handler_behind_a_proxy(run: Run, trial: Any) -> None:
                 return file.read()
 
     assert b"250-PEER 203.0.113.7\r\n" in run([*PROXIED, "trial_handlers.Slotted"], client)
+
+
+LISTED = ["-n", "--proxy-network", "192.0.2.0/24", "--proxy-network", "127.0.0.1", "-l", ":0", "-c"]
+
+
+@pytest.mark.parametrize("more", [[], ["--proxy-protocol", "30"]])
+def test_proxy_header_of_a_listed_network(run: Run, trial: Any, more: list[str]) -> None:
+    run([*more, *LISTED, "trial_handlers.Recorder"], partial(deliver_behind, PROXY_V1))
+    assert trial.made.peers == [("203.0.113.7", 40000)]
+
+
+def test_no_proxy_header_is_expected_of_others(run: Run, trial: Any) -> None:
+    run(["-n", "--proxy-network", "192.0.2.1", "-l", ":0", "-c", "trial_handlers.Recorder"], send)
+    assert trial.made.peers[0][0] in ("127.0.0.1", "::1")

@@ -70,6 +70,10 @@ class Connection:
         """Whether a body is read that is given in chunks, at the pace of whoever takes them."""
         return isinstance(self._reader, _BODY_READERS) and self._reader.stream
 
+    def expect_no_proxy(self) -> None:
+        """Read no PROXY header: the client is none of those who begin with one."""
+        self._reader = self._commands
+
     # -- in ---------------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes) -> None:

@@ -1,11 +1,10 @@
 """The PROXY protocol, versions 1 and 2: who the client is when a proxy stands in between.
 
-It knows the two headers and the TLV vectors of version 2, as HAProxy's ``proxy-protocol.txt`` has
-them (cited here as PP with its section), and nothing of connections: octets that came go in, a
-:class:`ProxyData` comes out. A header is the one thing that a server believes before it has spoken,
-so whatever does not match it exactly is refused (PP 2.1), as soon as that can be told, and no more
-is ever looked at than a header can be long. What follows the header belongs to SMTP or to TLS and
-is never taken.
+It knows the two headers, as HAProxy's ``proxy-protocol.txt`` has them (cited here as PP with its
+section), and nothing of connections: octets that came go in, a :class:`ProxyData` comes out. A header
+is the one thing that a server believes before it has spoken, so whatever does not match it exactly is
+refused (PP 2.1), as soon as that can be told, and no more is ever looked at than a header can be long.
+What follows the header belongs to SMTP or to TLS and is never taken.
 """
 
 from __future__ import annotations
@@ -15,7 +14,20 @@ import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, ClassVar, Final
+from typing import Any, Final
+
+from .proxy_tlv import (
+    NOT_FOUND,
+    ClientFlag,
+    MalformedTLV,
+    ProxyDetails,
+    ProxyTLV,
+    TLSDetails,
+    UnknownTypeTLV,
+    checksum_matches,
+    details_of,
+    judge,
+)
 
 __all__ = [
     "AF",
@@ -28,10 +40,13 @@ __all__ = [
     "V2_VALID_CMDS",
     "V2_VALID_FAMS",
     "V2_VALID_PROS",
+    "ClientFlag",
     "EndpointAddress",
     "MalformedTLV",
     "ProxyData",
+    "ProxyDetails",
     "ProxyTLV",
+    "TLSDetails",
     "UnknownTypeTLV",
     "parse_proxy_header",
 ]
@@ -84,210 +99,6 @@ _V2_LAYOUTS: Final = {
 RE_ADDR_ALLOWCHARS: Final = re.compile(r"[0-9a-fA-F.:]+")
 # ``int`` alone would take signs, underscores, white space and the digits of other scripts.
 RE_PORT_NOLEADZERO: Final = re.compile(r"[1-9][0-9]*|0")
-
-_SSL: Final = 0x20
-_SSL_HEAD: Final = struct.Struct("!BI")
-_NOT_FOUND: Final = object()
-
-
-class MalformedTLV(RuntimeError):
-    """A TLV vector announces more octets than there are, or its value lacks its fixed part."""
-
-
-class UnknownTypeTLV(KeyError):
-    """A TLV vector has a type that :attr:`ProxyTLV.PP2_TYPENAME` does not name."""
-
-
-def _judge(name: str, actual: object, expected: object, raises: bool) -> bool:
-    if actual is _NOT_FOUND:
-        if raises:
-            raise KeyError(f"notfound:{name}")
-        return False
-    if actual != expected:
-        if raises:
-            raise ValueError(f"mismatch:{name} actual={actual!r} expect={expected!r}")
-        return False
-    return True
-
-
-class ProxyTLV(dict[str, Any]):
-    """The TLV vectors of a version 2 header, by name (PP 2.2.1 to 2.2.8).
-
-    A vector whose type is known is found under its name in :attr:`PP2_TYPENAME`, any other under
-    ``xNN``; where a type comes more than once, the last counts. ``SSL`` is True where the vector of
-    that name is well formed; what it contains stands beside it, as ``SSL_CLIENT`` and
-    ``SSL_VERIFY`` (both ``int``) and the ``SSL_`` names of its subvectors. All values may be read
-    as attributes too; an attribute for which there is no vector is None.
-
-    Args:
-        args: as for :class:`dict`.
-        _tlv_loc: what becomes :attr:`tlv_loc`.
-        kwargs: as for :class:`dict`.
-
-    Attributes:
-        tlv_loc: for each name the offset of its vector in octets from the first vector. Of the
-            subvectors of SSL, it is the offset from the first subvector, plus that of SSL.
-    """
-
-    __slots__ = ("tlv_loc",)
-
-    PP2_TYPENAME: ClassVar[dict[int, str]] = {
-        0x01: "ALPN",
-        0x02: "AUTHORITY",
-        0x03: "CRC32C",
-        0x04: "NOOP",
-        0x05: "UNIQUE_ID",
-        _SSL: "SSL",
-        0x21: "SSL_VERSION",
-        0x22: "SSL_CN",
-        0x23: "SSL_CIPHER",
-        0x24: "SSL_SIG_ALG",
-        0x25: "SSL_KEY_ALG",
-        0x30: "NETNS",
-    }
-
-    def __init__(self, *args: Any, _tlv_loc: dict[str, int], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.tlv_loc = _tlv_loc
-
-    def __getattr__(self, item: str) -> Any:
-        # No vector is named like this, while ``copy`` and ``pickle`` ask whether methods exist.
-        if item.startswith("__"):
-            raise AttributeError(item)
-        return self.get(item)
-
-    def same_attribs(self, _raises: bool = False, **kwargs: Any) -> bool:
-        """Tell whether there is a vector of each name given, with that value.
-
-        Args:
-            _raises: raise instead of returning False.
-            kwargs: the expected values by name.
-
-        Returns:
-            Whether all are as expected.
-
-        Raises:
-            KeyError: if ``_raises``, and a vector is missing.
-            ValueError: if ``_raises``, and a vector has another value.
-        """
-        return all(
-            _judge(name, self.get(name, _NOT_FOUND), expected, _raises)
-            for name, expected in kwargs.items()
-        )
-
-    @classmethod
-    def parse(
-        cls,
-        data: bytes | bytearray | memoryview,
-        partial_ok: bool = True,
-        strict: bool = False,
-    ) -> tuple[dict[str, Any], dict[str, int]]:
-        """Read TLV vectors (PP 2.2).
-
-        Up to two octets that are left over at the end count as a vector without a value, as in 1.4:
-        some senders pad with them.
-
-        Args:
-            data: the octets of all vectors.
-            partial_ok: give what was read before the first malformed vector, instead of raising.
-            strict: raise at a vector of an unknown type.
-
-        Returns:
-            The values by name, and the offsets as in :attr:`tlv_loc`.
-
-        Raises:
-            MalformedTLV: a vector is malformed, and ``partial_ok`` is false.
-            UnknownTypeTLV: a vector has an unknown type, and ``strict`` is true.
-        """
-        values: dict[str, Any] = {}
-        places: dict[str, int] = {}
-        try:
-            cls._read_vectors(data, values, places, strict=strict)
-        except MalformedTLV:
-            if not partial_ok:
-                raise
-        return values, places
-
-    @classmethod
-    def _read_vectors(
-        cls,
-        data: bytes | bytearray | memoryview,
-        values: dict[str, Any],
-        places: dict[str, int],
-        *,
-        strict: bool,
-        ssl_at: int | None = None,
-    ) -> None:
-        """Add all vectors in ``data``; ``ssl_at`` is where the SSL vector is that they are in."""
-        at = 0
-        while at < len(data):
-            kind = data[at]
-            start = at + 3
-            end = start + int.from_bytes(data[at + 1 : start], "big")
-            # An SSL vector has no place within another (PP 2.2.6): were one read there, it would
-            # overwrite the outer one's SSL_VERIFY, and a chain of them would exhaust the stack.
-            if start < end > len(data) or (kind == _SSL and ssl_at is not None):
-                raise _malformed(kind)
-            name = cls.PP2_TYPENAME.get(kind)
-            if name is None:
-                name = f"x{kind:02X}"
-                if strict:
-                    raise UnknownTypeTLV(name)
-            places[name] = at + (ssl_at or 0)
-            if kind == _SSL:
-                cls._read_ssl(data[start:end], values, places, strict=strict, at=at)
-            else:
-                values[name] = data[start:end]
-            at = end
-
-    @classmethod
-    def _read_ssl(
-        cls,
-        value: bytes | bytearray | memoryview,
-        values: dict[str, Any],
-        places: dict[str, int],
-        *,
-        strict: bool,
-        at: int,
-    ) -> None:
-        values["SSL"] = False
-        # A value that is cut short must not pass: the verify that is missing would read as zero,
-        # which says that the client's certificate was verified.
-        if len(value) < _SSL_HEAD.size:
-            raise _malformed(_SSL)
-        values["SSL_CLIENT"], values["SSL_VERIFY"] = _SSL_HEAD.unpack_from(value)
-        subvectors = value[_SSL_HEAD.size :]
-        cls._read_vectors(subvectors, values, places, strict=strict, ssl_at=at)
-        values["SSL"] = True
-
-    @classmethod
-    def from_raw(cls, raw: bytes | bytearray | memoryview, strict: bool = False) -> ProxyTLV | None:
-        """Read TLV vectors, all of them or none.
-
-        Args:
-            raw: the octets of all vectors.
-            strict: raise at a vector of an unknown type.
-
-        Returns:
-            The vectors, or None if there are none.
-
-        Raises:
-            MalformedTLV: a vector is malformed.
-            UnknownTypeTLV: a vector has an unknown type, and ``strict`` is true.
-        """
-        if len(raw) == 0:
-            return None
-        values, places = cls.parse(raw, partial_ok=False, strict=strict)
-        return cls(values, _tlv_loc=places)
-
-    @classmethod
-    def name_to_num(cls, name: str) -> int | None:
-        """Give the type that has the name, or None if none has."""
-        return next((kind for kind, known in cls.PP2_TYPENAME.items() if known == name), None)
-
-
-def _malformed(kind: int) -> MalformedTLV:
-    return MalformedTLV(f"TLV 0x{kind:02X} is malformed!")
 
 
 @dataclass(slots=True, order=True, weakref_slot=True)
@@ -346,6 +157,35 @@ class ProxyData:
                 return None
         return self._tlv
 
+    @property
+    def details(self) -> ProxyDetails:
+        """What the TLV vectors of a version 2 header say; nothing if any of them is malformed."""
+        return details_of(self.tlv if self.version == 2 else None)
+
+    @property
+    def checksum_ok(self) -> bool | None:
+        """Whether the checksum in the TLV vectors is that of the header (PP 2.2.3).
+
+        None if there is none. A receiver that looks at it must drop the connection if it is False.
+        """
+        vectors = self.tlv if self.version == 2 else None
+        if vectors is None:
+            return None
+        return checksum_matches(vectors, self.whole_raw, len(self.whole_raw) - len(self.rest))
+
+    @property
+    def source(self) -> tuple[str, int] | str | None:
+        """The address of the client, as transports tell it.
+
+        An IP address and a port; the path of a Unix socket; or None if the header names no client:
+        it is not valid, LOCAL, UNKNOWN, or of an unspecified family.
+        """
+        if not self.valid or self.command == V2_CMD.LOCAL or self.src_addr is None:
+            return None
+        if isinstance(self.src_addr, bytes):
+            return self.src_addr.rstrip(b"\0").decode("utf-8", "surrogateescape")
+        return str(self.src_addr), self.src_port or 0
+
     def with_error(self, error_msg: str, log_prefix: bool = True) -> ProxyData:
         """Set :attr:`error`, which makes the header invalid.
 
@@ -375,7 +215,7 @@ class ProxyData:
             ValueError: if ``_raises``, and an attribute has another value.
         """
         return all(
-            _judge(name, getattr(self, name, _NOT_FOUND), expected, _raises)
+            judge(name, getattr(self, name, NOT_FOUND), expected, _raises)
             for name, expected in kwargs.items()
         )
 

@@ -2,6 +2,7 @@
 
 from .auth import AuthMechanismType, AuthVerbs, auth_mechanism
 from .base import MISSING, syntax
+from .proxy import ProxyOpening
 from .session import SessionVerbs
 from .tls import TLSSetupException, TlsVerbs
 from .transaction import TransactionVerbs
@@ -10,6 +11,7 @@ __all__ = [
     "MISSING",
     "AuthMechanismType",
     "AuthVerbs",
+    "ProxyOpening",
     "SessionVerbs",
     "TLSSetupException",
     "TlsVerbs",

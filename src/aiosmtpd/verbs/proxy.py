@@ -1,0 +1,81 @@
+"""What comes before the greeting: the header of the PROXY protocol, and whom to believe it.
+
+With a list of networks a header is expected of the proxies in it, and believed; everybody else is
+served as without the protocol. Without a list, as in 1.4, it is expected of everybody, and a hook
+decides on it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ..networks import Networks, networks_of
+from ..protocol import ProxyHeader
+from .base import MISSING, Verbs
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+    from ..protocol.proxy import ProxyData
+
+__all__ = ["ProxyOpening"]
+
+log = logging.getLogger("mail.log")
+
+_TIMEOUT_DEFAULT = 5.0
+
+
+class ProxyOpening(Verbs):
+    """How a connection opens behind a proxy."""
+
+    _proxy_networks: Networks | None = None
+
+    def _set_up_proxy(
+        self,
+        seconds: float | None,
+        networks: Iterable[str | IPv4Network | IPv6Network] | Networks | None,
+    ) -> float:
+        """Keep the networks; give how long to wait for a header, in seconds."""
+        if networks is not None:
+            self._proxy_networks = networks_of("proxy_networks", networks)
+        if seconds is None:
+            return _TIMEOUT_DEFAULT
+        if seconds <= 0:
+            raise ValueError("proxy_protocol_timeout must be > 0")
+        if seconds < 3.0:
+            log.warning("proxy_protocol_timeout < 3.0")
+        return seconds
+
+    def _expects_proxy(self) -> bool:
+        networks = self._proxy_networks
+        return networks is None or networks.has_peer(self.session.peer)
+
+    async def _accept_proxy(self) -> bool:
+        """Read the header; tell whether the connection may go on."""
+        event = await self._next_event()
+        if not isinstance(event, ProxyHeader):
+            return False
+        data = self.session.proxy_data = event.data
+        if self._proxy_networks is not None:
+            self._believe(data)
+        if not data.valid:
+            log.warning("%r invalid PROXY header: %s", self.session.peer, data.error)
+            return False
+        accepted = await self._call_handler_hook("PROXY", data)
+        if accepted is MISSING:
+            if self._proxy_networks is not None:
+                return True
+            log.warning("%r the handler has no handle_PROXY", self.session.peer)
+            return False
+        return bool(accepted)
+
+    def _believe(self, data: ProxyData) -> None:
+        """Take the client's address from the header of a listed proxy."""
+        if data.valid and data.checksum_ok is False:  # PP 2.2.3: it must not be accepted
+            data.with_error("PROXYv2 wrong checksum")
+        source = data.source
+        if source is not None:
+            log.info("%r is a proxy for %r", self.session.peer, source)
+            self.session.peer = source
