@@ -24,6 +24,7 @@ from .plain import Plain
 from .result import AuthCallbackType, AuthenticatorType, AuthResult, login_always_fail
 from .sanitize import sanitize, sanitized_log
 from .scram import ScramSha1, ScramSha1Plus, ScramSha256, ScramSha256Plus
+from .users import UsersFile
 
 __all__ = [
     "DEFAULT_MECHANISMS",
@@ -52,6 +53,7 @@ __all__ = [
     "ScramSha1Plus",
     "ScramSha256",
     "ScramSha256Plus",
+    "UsersFile",
     "VerifiedIdentity",
     "XOAuth2",
     "login_always_fail",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -136,4 +137,5 @@ class ScramKeys:
         def derive(purpose: str) -> bytes:
             return hmac.digest(secret, f"{purpose}\0{mechanism}\0{login}".encode(), "sha256")
 
-        return cls(derive("salt")[:salt_size], derive("stored"), derive("server"), iterations)
+        salt = hashlib.shake_256(derive("salt")).digest(salt_size)
+        return cls(salt, derive("stored"), derive("server"), iterations)
