@@ -9,10 +9,16 @@ from collections.abc import Callable
 
 from .auth import Auth
 from .base import Extension, Server, syntax
+from .deliverby import DeliverBy, DeliveryTime
 from .dsn import Dsn, OriginalRecipient
 from .eightbitmime import EightBitMime
+from .futurerelease import FutureRelease
 from .help import Help
+from .mtpriority import MtPriority
+from .nosoliciting import NoSoliciting
 from .pipelining import Pipelining
+from .requiretls import RequireTls
+from .rrvs import Rrvs, ValidSince
 from .size import Size
 from .smtputf8 import SmtpUtf8
 from .starttls import StartTls
@@ -22,17 +28,25 @@ __all__ = [
     "BUILT_IN",
     "DEFAULT",
     "Auth",
+    "DeliverBy",
+    "DeliveryTime",
     "Dsn",
     "EightBitMime",
     "Extension",
     "ExtensionTable",
+    "FutureRelease",
     "Help",
+    "MtPriority",
+    "NoSoliciting",
     "OriginalRecipient",
     "Pipelining",
+    "RequireTls",
+    "Rrvs",
     "Server",
     "Size",
     "SmtpUtf8",
     "StartTls",
+    "ValidSince",
     "syntax",
     "table_of",
 ]
@@ -49,6 +63,12 @@ DEFAULT: tuple[Extension, ...] = (
 """The extensions of a server, in the order of their EHLO lines."""
 
 BUILT_IN: dict[str, Callable[[], Extension]] = {
+    "DELIVERBY": DeliverBy,
     "DSN": Dsn,
+    "FUTURERELEASE": FutureRelease,
+    "MT-PRIORITY": MtPriority,
+    "NO-SOLICITING": NoSoliciting,
+    "REQUIRETLS": RequireTls,
+    "RRVS": Rrvs,
 }
 """The extensions that are there to be added, by name; each can be made without arguments."""
