@@ -1,9 +1,10 @@
 """What programs read and write a connection through, beside hooks and replies.
 
-:class:`BodyStream` is the body of a message, as ``handle_BODY`` gets it. The other two are the faces of
-a stream reader and a stream writer: in 1.4 a connection was an ``asyncio.StreamReaderProtocol``, and
-verbs that programs add use its ``_reader`` and ``_writer``. All of them work on the engine's buffer and
-the connection's transport, and keep no octets themselves.
+:class:`BodyStream` is the body of a message, as ``handle_BODY`` gets it after DATA, and
+:class:`ChunkStream` the same over several BDAT. The other two are the faces of a stream reader and a
+stream writer: in 1.4 a connection was an ``asyncio.StreamReaderProtocol``, and verbs that programs add
+use its ``_reader`` and ``_writer``. All work on the engine's buffer and the connection's transport, and
+keep no octets themselves but the one piece that :class:`ChunkStream` hands over.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 
 from .protocol import BodyChunk, BodyEnd, BodyError, BodyIncomplete, Connection, Event
 
-__all__ = ["BodyStream", "StreamReaderFace", "StreamWriterFace"]
+__all__ = ["BodyStream", "ChunkStream", "StreamReaderFace", "StreamWriterFace"]
 
 _LIMIT = 65536
 
@@ -116,6 +117,101 @@ class BodyStream(AsyncIterator[bytes]):
         while not self._ended:
             if self._next_event() is None:
                 await self._protocol._receive()
+
+
+class ChunkStream(AsyncIterator[bytes]):
+    """The body of a message as it comes by BDAT (RFC 3030), for ``handle_BODY``.
+
+    The hook reads in a task of its own, since the connection answers each BDAT, and other commands,
+    before the message is whole. Octets go from one task to the other a piece at a time: the connection
+    waits until the hook has done with a piece and comes back for more. So a slow consumer slows the
+    client, and at the end of a chunk it is known what the hook made of it.
+
+    Attributes:
+        fault: why the body cannot be had whole, once that is known.
+    """
+
+    def __init__(self) -> None:
+        self._piece = b""
+        self._reader: asyncio.Future[None] | None = None
+        self._feeder: asyncio.Future[None] | None = None
+        self._ended = False
+        self._discarded = False
+        self.fault: BodyError | None = None
+
+    def __aiter__(self) -> ChunkStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Give the next piece.
+
+        Raises:
+            BodyTooLarge: the chunks that were announced are larger than ``data_size_limit``.
+            BodyIncomplete: the client gave the message up, or the connection ended.
+            BodyError: the hook has returned; what it left unread is thrown away.
+            RuntimeError: another task is waiting for the next piece.
+        """
+        if self._reader is not None:
+            raise RuntimeError("another task is waiting for the next chunk of this body")
+        while True:
+            if self.fault is not None:
+                raise self.fault
+            if self._discarded:
+                raise BodyError("the hook that was given this body has returned")
+            if self._piece:
+                piece, self._piece = self._piece, b""
+                return piece
+            if self._ended:
+                raise StopAsyncIteration
+            self.release()
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+
+    async def feed(self, piece: bytes) -> None:
+        """Hand on a piece; return once the hook came back for more, or :meth:`release` was called."""
+        self._piece = piece
+        self._feeder = asyncio.get_running_loop().create_future()
+        _wake(self._reader)
+        try:
+            await self._feeder
+        finally:
+            self._feeder = None
+
+    def release(self) -> None:
+        """Let :meth:`feed` wait no longer."""
+        _wake(self._feeder)
+
+    def end(self) -> None:
+        """Tell the hook that it has had all of the body."""
+        self._ended = True
+        _wake(self._reader)
+
+    def fail(self, fault: BodyError) -> None:
+        """Tell the hook that there is no more for it, and why."""
+        if not self._ended:
+            self.fault = self.fault or fault
+        _wake(self._reader)
+
+    async def finish(self) -> None:
+        """Throw away what was left unread, and what is yet to come.
+
+        Raises:
+            BodyIncomplete: the message was given up.
+        """
+        self._discarded = not self._ended
+        self._piece = b""
+        # A task that the hook left behind learns that there is no more for it.
+        _wake(self._reader)
+        if isinstance(self.fault, BodyIncomplete):
+            raise self.fault
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
 
 
 class StreamReaderFace:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ..protocol import (
@@ -21,14 +22,16 @@ from ..protocol import (
 )
 from ..protocol import reply as replies
 from ..protocol.grammar import parse_parameters, parse_reverse_path, split_mailbox
-from ..streams import BodyStream
+from ..streams import BodyStream, ChunkStream
 from .base import MISSING, Verbs, syntax, warn_deprecated
+from .replies import replies_by_recipient, reply_for_all
 
 __all__ = ["TransactionVerbs"]
 
 log = logging.getLogger("mail.log")
 
 _PATH_KEYWORDS = {"MAIL": "FROM:", "RCPT": "TO:"}
+_NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
 
 def _options(parameters: dict[str, str | None]) -> list[str]:
@@ -230,10 +233,14 @@ class TransactionVerbs(Verbs):
             stream=hook is not None,
         )
         await self.push(replies.START_DATA)
-        recipients = self._unanswered = list(self.envelope.rcpt_tos)
-        status = await (self._receive_whole() if hook is None else self._receive_stream(hook))
+        envelope = self.envelope
+        recipients = self._unanswered = list(envelope.rcpt_tos)
+        if hook is None:
+            status = await self._receive_whole()
+        else:
+            status = await self._receive_stream(hook, BodyStream(self))
         self._set_post_data_state()
-        await self._push_data_status(status, recipients)
+        await self._push_data_status(status, recipients, envelope.mail_parameters)
         self._unanswered = None
 
     async def _receive_whole(self) -> Any:
@@ -246,26 +253,32 @@ class TransactionVerbs(Verbs):
         except BodyError as fault:
             return fault.reply
         assert isinstance(event, Body)
+        self.envelope.original_content = event.content
+        del event
+        return await self._hand_on_content()
+
+    async def _hand_on_content(self) -> Any:
+        """Hand on the message whose octets the envelope has; give the reply to it."""
         envelope = self.envelope
-        envelope.original_content = envelope.content = event.content
-        if self._decode_data:
+        envelope.content = envelope.original_content
+        if self._decode_data and envelope.original_content is not None:
             try:
                 envelope.content = (
-                    event.content.decode("utf-8", "surrogateescape")
+                    envelope.original_content.decode("utf-8", "surrogateescape")
                     if self.enable_SMTPUTF8
-                    else event.content.decode("ascii")
+                    else envelope.original_content.decode("ascii")
                 )
             except UnicodeDecodeError:
                 return replies.STRICT_ASCII
-        del event
         status = await self._call_handler_hook("DATA")
         if status is MISSING:
             status = await self._call_process_message()
         return self._default_for(status, replies.OK, "DATA")
 
-    async def _receive_stream(self, hook: Callable[..., Awaitable[Any]]) -> Any:
+    async def _receive_stream(
+        self, hook: Callable[..., Awaitable[Any]], body: BodyStream | ChunkStream
+    ) -> Any:
         """Let ``handle_BODY`` read the body as it comes; give the reply to it."""
-        body = BodyStream(self)
         status: Any = None
         failure: Exception | None = None
         try:
@@ -293,9 +306,25 @@ class TransactionVerbs(Verbs):
             raise failure
         return self._default_for(status, replies.OK, "BODY")
 
-    def _push_data_status(self, status: Any, recipients: list[str]) -> Awaitable[None]:
-        """Answer the message: once for all recipients; LMTP does it otherwise."""
+    def _push_data_status(
+        self, status: Any, recipients: list[str], parameters: Mapping[str, Any] = _NO_PARAMETERS
+    ) -> Awaitable[None]:
+        """Answer the message: once, unless PRDR asks for more; LMTP does it otherwise.
+
+        Args:
+            status: what the hook returned, or one reply for all.
+            recipients: whom the message is for.
+            parameters: those of its MAIL, where the hook was asked.
+        """
+        if "PRDR" in parameters and not isinstance(status, (str, bytes)):
+            return self._push_by_recipient(status, recipients)
         return self.push(status)
+
+    async def _push_by_recipient(self, status: Any, recipients: list[str]) -> None:
+        """Answer the message for each recipient (draft-hall-prdr-00 section 4.5)."""
+        found = replies_by_recipient(status, recipients)
+        for reply in (replies.ANALYSIS_BEGINS, *found, reply_for_all(found)):
+            await self.push(reply)
 
     async def _call_process_message(self) -> Any:
         """Call the hook of smtpd and of aiosmtpd before 1.0, where None stands for success."""
