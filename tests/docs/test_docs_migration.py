@@ -15,7 +15,7 @@ import ssl
 import tomllib
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -143,6 +143,7 @@ def test_m_25_parameters_come_once_and_may_have_hyphens() -> None:
     play(
         GREETED
         + "C: MAIL FROM:<a@b> SIZE=1 SIZE=2\nS: 501 Syntax: MAIL FROM: ...\n"
+        + "C: MAIL FROM:<a@b> A=B=C\nS: 501 Syntax: MAIL FROM: ...\n"
         + "C: MAIL FROM:<a@b> FOO-BAR=1\nS: 555 MAIL FROM parameters not recognized ..."
     )
 
@@ -174,6 +175,14 @@ def test_m_11_limits_are_not_shared() -> None:
     for _ in range(3):
         play(GREETED + GREETED.partition("\n")[2])
     assert SMTP.command_size_limits == before
+
+
+def test_m_42_a_lower_limit_of_a_verb_counts() -> None:
+    class Short(SMTP):
+        command_size_limits: ClassVar[dict[str, int]] = {"NOOP": 20}
+
+    script = f"S: 220 ...\nC: NOOP {'x' * 15}\nS: 250 OK\nC: NOOP {'x' * 16}\nS: 500 ..."
+    converse(lambda: Short(Sink()), script)
 
 
 def test_m_12_a_transaction_ends_with_an_exception() -> None:
@@ -234,6 +243,40 @@ def test_m_20_pipelining_is_offered_and_honoured() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("way", "lines"),
+    [
+        ("push", ["250 first", "250-aside", "250 OK"]),
+        ("writer", ["250 first", "250-aside", "250 OK"]),
+        ("transport", ["250-aside", "250 first", "250 OK"]),
+    ],
+)
+def test_m_43_what_a_hook_writes_may_overtake_replies(way: str, lines: list[str]) -> None:
+    class Writes:
+        async def handle_RSET(self, *_: Any) -> str:
+            return "250 first"
+
+        async def handle_NOOP(self, server: SMTP, *_: Any) -> str:
+            assert server.transport is not None
+            if way == "push":
+                await server.push("250-aside")
+            elif way == "writer":
+                server._writer.write(b"250-aside\r\n")
+            else:
+                server.transport.write(b"250-aside\r\n")
+            return "250 OK"
+
+    async def main() -> None:
+        async with Conversation(SMTP(Writes())) as client:
+            client.feed(b"RSET\r\nNOOP\r\n")
+            await client.replies(2)
+            written = [what for who, what in client.transport.record if who == "S"]
+            octets = b"".join(what for what in written if isinstance(what, bytes))
+            assert octets.decode().splitlines()[1:] == lines
+
+    asyncio.run(main())
+
+
 def test_m_15_lmtp_answers_for_each_recipient() -> None:
     class Replies:
         async def handle_DATA(
@@ -277,6 +320,11 @@ def test_m_27_a_line_ends_at_lf_and_transparency_does_not_count() -> None:
                 assert (await client.reply()).code == 250
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("limit", "code"), [(11, 250), (10, 552)])
+def test_m_41_dots_for_transparency_have_no_size(limit: int, code: int) -> None:
+    play(TO_DATA + f"C: ..aaa\nC: ..bb\nC: .\nS: {code} ...", data_size_limit=limit)
 
 
 @pytest.mark.parametrize(("limit", "code"), [(100, 552), (2000, 500)])
@@ -336,6 +384,14 @@ def test_m_03_none_from_handle_exception_is_answered() -> None:
             pass
 
     play("S: 220 ...\nC: NOOP\nS: 451 4.3.0 ...\nC: RSET\nS: 250 OK", Silent())
+
+
+def test_m_44_handle_exception_may_be_plain() -> None:
+    class Plain(Raises):
+        def handle_exception(self, error: Exception) -> str:
+            return f"451 {type(error).__name__}"
+
+    play("S: 220 ...\nC: NOOP\nS: 451 ValueError", Plain())
 
 
 def test_m_30_a_letter_outside_ascii_is_escaped() -> None:
@@ -515,6 +571,23 @@ def test_m_21_a_handshake_that_a_coroutine_refuses(
         assert client.ehlo()[0] == 554
         assert client.mail("a@b") == (554, b"Command refused due to lack of security")
         assert client.quit()[0] == 221
+
+
+@pytest.mark.parametrize(("accepts", "code"), [(True, 250), (False, 554)])
+def test_m_45_the_hook_of_1_0_is_called(
+    accepts: bool, code: int, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    class Old:
+        def handle_tls_handshake(self, session: Session) -> bool:
+            return accepts
+
+    with (
+        pytest.warns(DeprecationWarning, match="handle_tls_handshake"),
+        Controller(Old(), "localhost", 0, tls_context=server_context) as controller,
+        smtplib.SMTP("localhost", controller.port) as client,
+    ):
+        client.starttls(context=client_context)
+        assert client.ehlo()[0] == code
 
 
 # -- what is deprecated still works -----------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import smtplib
 import socket
 import subprocess
@@ -86,6 +87,69 @@ def test_m_34_the_file_of_a_socket_is_removed(tmp_path: Path) -> None:
     with UnixSocketController(Sink(), path):
         assert path.exists()
     assert not path.exists()
+
+
+# -- the PROXY protocol ---------------------------------------------------------------------------
+
+
+def proxied(handler: object, header: bytes) -> bytes:
+    """What a server says to a header, up to the end of the connection."""
+    with Controller(handler, "127.0.0.1", 0, proxy_protocol_timeout=20) as controller:
+        address = ("127.0.0.1", controller.port)
+        with socket.create_connection(address, timeout=20) as sock, sock.makefile("rb") as file:
+            sock.sendall(header)
+            with contextlib.suppress(ConnectionResetError):  # it is not read to its end
+                sock.sendall(b"QUIT\r\n")
+            return file.read()
+
+
+class Judge:
+    """Accepts each connection that the proxy announces."""
+
+    data: ProxyData | None = None
+
+    async def handle_PROXY(self, server: Any, session: Any, envelope: Any, data: ProxyData) -> bool:
+        self.data = data
+        return True
+
+
+HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.25 40000 25\r\n"
+
+
+def test_m_46_an_exception_in_handle_proxy_ends_the_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Fails(Judge):
+        async def handle_PROXY(self, *_: Any) -> bool:
+            raise ValueError("secret")
+
+    assert proxied(Fails(), HEADER) == b"451 4.3.0 Error: local error in processing\r\n"
+    assert "ValueError: secret" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "header",
+    [HEADER.replace(b"TCP4", family) for family in (b"TCPx4", b"TCP04", b"tcp4")]
+    + [HEADER.replace(port, port + b"\t") for port in (b"40000", b"25")],
+)
+def test_m_47_a_header_is_read_to_the_letter(header: bytes) -> None:
+    handler = Judge()
+    assert proxied(handler, header) == b""
+    assert handler.data is None
+    assert proxied(handler, HEADER).startswith(b"220 ")
+
+
+def test_m_48_a_malformed_ssl_tlv_tells_nothing() -> None:
+    def tlv_of(ssl: bytes) -> Any:
+        value = bytes([192, 0, 2, 1, 192, 0, 2, 25, 0, 99, 0, 25, 0x20, 0, len(ssl)]) + ssl
+        head = b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + len(value).to_bytes(2, "big")
+        handler = Judge()
+        assert proxied(handler, head + value).startswith(b"220 ")
+        assert handler.data is not None
+        return handler.data.tlv
+
+    assert tlv_of(bytes([1, 0, 0, 0, 0])) == {"SSL": True, "SSL_CLIENT": 1, "SSL_VERIFY": 0}
+    assert tlv_of(b"abc") is None
 
 
 # -- handlers -------------------------------------------------------------------------------------
@@ -215,3 +279,17 @@ def test_m_40_uvloop_is_taken_where_it_is_installed() -> None:
     assert _loop_factory("asyncio", embedded=False) is asyncio.new_event_loop
     uvloop = pytest.importorskip("uvloop")
     assert _loop_factory("auto", embedded=False) is uvloop.new_event_loop
+
+
+def test_m_49_the_handler_is_made_when_the_address_is_bound(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("class Mine:\n    def __init__(self): print('made')\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        program = [sys.executable, "-m", "aiosmtpd", "-n", "-l", where, "-c", "mine.Mine"]
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        ended = subprocess.run(
+            program, check=False, capture_output=True, text=True, env=environment, timeout=20
+        )
+    assert ended.returncode == 1
+    assert "cannot listen on" in ended.stderr
+    assert ended.stdout == ""
