@@ -428,6 +428,45 @@ def test_what_is_left_unread_is_thrown_away(connect: Connect, chunks: int) -> No
     assert_goes_on(wire)
 
 
+@pytest.mark.parametrize("cut", [100, 10_000])
+@pytest.mark.parametrize("chunks", [0, 1])
+@pytest.mark.parametrize("rest", [b"y\r\n" * 1000, b"y" * 3000 + b"\r\n"])
+def test_what_a_hook_did_not_want_cannot_change_its_answer(
+    connect: Connect, rest: bytes, chunks: int, cut: int
+) -> None:
+    """What is over a limit once the hook has returned is given to nobody."""
+
+    async def read(body: AsyncIterator[bytes]) -> str:
+        for _ in range(chunks):
+            await anext(body)
+        return "250 enough"
+
+    wire = connect(reading_by(read), data_size_limit=1000)
+    wire.to_data()
+    wire.send(b"one\r\n")
+    for start in range(0, len(rest), cut):
+        wire.send(rest[start : start + cut])
+        assert wire.heard() == []
+    assert wire.say(".") == ["250 enough"]
+    assert_goes_on(wire)
+
+
+@pytest.mark.parametrize("rest", [b"y\r\n" * 1000, b"y" * 3000 + b"\r\n"])
+def test_a_fault_that_the_hook_has_met_is_answered(connect: Connect, rest: bytes) -> None:
+    async def read(body: AsyncIterator[bytes]) -> str:
+        with pytest.raises(BodyError):
+            async for _ in body:
+                pass
+        return "250 enough"
+
+    wire = connect(reading_by(read), data_size_limit=1000)
+    wire.to_data()
+    wire.send(b"one\r\n" + rest + b".\r\n")
+    [reply] = wire.heard()
+    assert reply in (TOO_MUCH, LINE_TOO_LONG)
+    assert_goes_on(wire)
+
+
 def test_a_hook_that_fails(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     async def read(body: AsyncIterator[bytes]) -> str:
         raise OSError("the disk is full")
