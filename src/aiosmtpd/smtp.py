@@ -166,6 +166,10 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
     command_size_limits: ClassVar[dict[str, int]] = defaultdict(lambda: SMTP.command_size_limit)
     line_length_limit = 1001
     local_part_limit = 0
+    #: How many recipients a transaction may have; those behind them are answered 452.
+    recipient_limit = 50_000
+    #: Of how many domains the recipients of a session may be; None for any number.
+    recipient_domain_limit: int | None = None
     extensions: tuple[Extension, ...] = DEFAULT
     #: The parameters of the MAIL or RCPT that is handled, as ``envelope.mail_parameters`` has them.
     parameters: Mapping[str, Any] = MappingProxyType({})
@@ -180,6 +184,7 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
     _auth_failure_limit: int | None = AUTH_FAILURE_LIMIT_DEFAULT
     _sender_policy: SenderPolicy | None = None
     _bogus_count = 0
+    _recipient_domains: set[str] | None = None
     _verb = ""
     _old_ehlo_hook = False
     _handler_lists_hooks = False

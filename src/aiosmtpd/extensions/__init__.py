@@ -14,6 +14,7 @@ from .dsn import Dsn, OriginalRecipient
 from .eightbitmime import EightBitMime
 from .futurerelease import FutureRelease
 from .help import Help
+from .limits import Limits
 from .mtpriority import MtPriority
 from .nosoliciting import NoSoliciting
 from .pipelining import Pipelining
@@ -36,6 +37,7 @@ __all__ = [
     "ExtensionTable",
     "FutureRelease",
     "Help",
+    "Limits",
     "MtPriority",
     "NoSoliciting",
     "OriginalRecipient",
@@ -66,6 +68,7 @@ BUILT_IN: dict[str, Callable[[], Extension]] = {
     "DELIVERBY": DeliverBy,
     "DSN": Dsn,
     "FUTURERELEASE": FutureRelease,
+    "LIMITS": Limits,
     "MT-PRIORITY": MtPriority,
     "NO-SOLICITING": NoSoliciting,
     "REQUIRETLS": RequireTls,

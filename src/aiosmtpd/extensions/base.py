@@ -47,6 +47,8 @@ class Server(Protocol):
     command_size_limit: int
     data_size_limit: int | None
     line_length_limit: int
+    recipient_limit: int
+    recipient_domain_limit: int | None
     enable_SMTPUTF8: bool
     event_handler: Any
     hostname: str

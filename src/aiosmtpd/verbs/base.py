@@ -57,6 +57,9 @@ class Verbs:
         tls_context: ssl.SSLContext | None
         line_length_limit: int
         local_part_limit: int
+        recipient_limit: int
+        recipient_domain_limit: int | None
+        _recipient_domains: set[str] | None
         extensions: tuple[Extension, ...]
         parameters: Mapping[str, Any]
         _table: ExtensionTable

@@ -187,10 +187,15 @@ class TransactionVerbs(Verbs):
         if (refused := self._refused("RCPT")) is not None:
             await self.push(refused)
             return
+        envelope = self.envelope
+        if len(envelope.rcpt_tos) >= self.recipient_limit:  # RFC 5321 section 4.5.3.1.10
+            await self.push(replies.TOO_MANY_RECIPIENTS)
+            return
         address, given = self._parse_path("RCPT", arg)
         parameters = self._understand("RCPT", address, given)
+        if self.recipient_domain_limit is not None:
+            self._count_domain(address, self.recipient_domain_limit)
         options = _options(given) if given else []
-        envelope = self.envelope
         status = await self._call_handler_hook("RCPT", address, options)
         if status is MISSING:
             envelope.rcpt_tos.append(address)
@@ -200,6 +205,20 @@ class TransactionVerbs(Verbs):
         if self._verbose:
             log.info("%r recip: %s", self.session.peer, address)
         await self.push(self._default_for(status, replies.OK, "RCPT"))
+
+    def _count_domain(self, address: str, limit: int) -> None:
+        """Note the domain of a recipient; RFC 9422 section 4.3 counts those of a session.
+
+        Raises:
+            ProtocolError: it is one more than the limit.
+        """
+        if self._recipient_domains is None:
+            self._recipient_domains = set()
+        domains = self._recipient_domains
+        domain = split_mailbox(address)[1].lower()
+        if len(domains) >= limit and domain not in domains:
+            raise ProtocolError(reply=replies.TOO_MANY_DOMAINS)
+        domains.add(domain)
 
     @syntax("RSET")
     async def smtp_RSET(self, arg: str | None) -> None:
