@@ -212,6 +212,14 @@ def _add_tls_arguments(parser: ArgumentParser) -> None:
         action="store_false",
         help="Accept mail before STARTTLS too. Without --tlscert nothing is required anyway.",
     )
+    parser.add_argument(
+        "--users",
+        metavar="FILE",
+        type=Path,
+        help="Accept mail only after AUTH (RFC 4954), from the users in this file: lines of a name, a "
+        "colon and a hash of argon2, bcrypt or SCRAM. It is read again when it has changed, so the "
+        "user of --user must be able to read it too. Needs TLS: --tlscert or --smtpscert.",
+    )
 
 
 def read_arguments(
@@ -250,6 +258,8 @@ def read_arguments(
             parser.error(str(error))
     for option in ("smtps", "tls"):
         _check_key_pair(parser, parsed, option)
+    if parsed.users is not None and parsed.tlscert is None and parsed.smtpscert is None:
+        parser.error("--users needs --tlscert or --smtpscert: passwords are not taken without TLS")
     return parser, parsed
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .arguments import PROGRAM, Defaults, read_arguments
+from .auth import UsersFile
 from .listening import SocketFile
 from .lmtp import LMTP
 from .server import listen, listen_unix, serve
@@ -176,12 +177,27 @@ def _tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
     return context
 
 
-def _factory(parsed: Namespace, tls_context: ssl.SSLContext | None) -> Callable[[], SMTP]:
+def _users(path: Path | None) -> UsersFile | None:
+    """Who may send mail, read while it can be read; None for everybody."""
+    try:
+        return None if path is None else UsersFile(path)
+    except OSError as error:
+        raise _CannotStartError("cannot read the users file") from error
+    except ValueError as error:  # its text says which line, and why
+        raise _CannotStartError(f"malformed users file: {error}") from None
+
+
+def _factory(
+    parsed: Namespace, tls_context: ssl.SSLContext | None, users: UsersFile | None
+) -> Callable[[], SMTP]:
     """What makes the protocol of each connection."""
     handler = parsed.handler
     from_everybody = parsed.proxy_protocol is not None and parsed.proxy_network is None
     if from_everybody and not hasattr(handler, "handle_PROXY"):
         handler = _AcceptProxy(handler)
+    judged: dict[str, Any] = {}
+    if users is not None:
+        judged = {"authenticator": users, "auth_required": True}
     return partial(
         LMTP if parsed.lmtp else SMTP,
         handler,
@@ -191,6 +207,7 @@ def _factory(parsed: Namespace, tls_context: ssl.SSLContext | None) -> Callable[
         require_starttls=parsed.requiretls,
         proxy_protocol_timeout=parsed.proxy_protocol,
         proxy_networks=parsed.proxy_network,
+        **judged,
     )
 
 
@@ -361,6 +378,7 @@ def main(args: Sequence[str] | None = None) -> None:
         account = _account(parser, parsed)
         starttls = _tls_context(parsed.tlscert, parsed.tlskey)
         smtps = _tls_context(parsed.smtpscert, parsed.smtpskey)
+        users = _users(parsed.users)
         loop_factory = _loop_factory(parsed.loop, embedded=args is not None)
         with (
             contextlib.ExitStack() as cleanup,
@@ -378,7 +396,7 @@ def main(args: Sequence[str] | None = None) -> None:
             with _made_or_exit(parser, parsed):
                 # Not before: what it makes, a Maildir say, must belong to the user who writes there.
                 parsed.handler = _make_handler(parser, parsed, handler_class)
-            factory = _factory(parsed, starttls)
+            factory = _factory(parsed, starttls, users)
             factory()  # looks the host's own name up once, and not for each client
             _run(parsed, loop, serve(None, sock=sockets, ssl_context=smtps, factory=factory))
     except _CannotStartError as fault:

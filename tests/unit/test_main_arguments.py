@@ -93,6 +93,7 @@ def test_defaults() -> None:
         "tlscert": None,
         "tlskey": None,
         "requiretls": True,
+        "users": None,
     }
 
 
