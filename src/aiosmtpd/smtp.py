@@ -34,8 +34,11 @@ from .auth import (
 from .extensions import DEFAULT, Extension, table_of
 from .protocol import (
     AUTH_LINE_LIMIT,
+    BadCommand,
     BodyIncomplete,
     Command,
+    CommandTooLong,
+    NonAsciiCommand,
     ProtocolError,
 )
 from .protocol import reply as replies
@@ -106,6 +109,8 @@ HANDLER_TIMEOUT_DEFAULT = 600.0
 SenderPolicy = Callable[[Any, Session, Envelope, str], bool | str | Awaitable[bool | str]]
 """``policy(server, session, envelope, reverse_path)``, plain or async."""
 
+# Faults of a line of which no command could be read.
+_UNREAD = (BadCommand, CommandTooLong, NonAsciiCommand)
 ALLOWED_BEFORE_STARTTLS = frozenset({"EHLO", "LHLO", "NOOP", "QUIT", "STARTTLS"})
 
 
@@ -510,6 +515,8 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
         """Answer a fault of the client, if there is still somebody to answer."""
         if self._unanswered is not None:
             self._set_rset_state()
+        if isinstance(fault, _UNREAD) and self._challenged != self._replies_sent:
+            self._verb = ""  # it was no response in AUTH, so nobody knows what the command was
         if not isinstance(fault, BodyIncomplete):
             await self._answer(fault.reply)
 

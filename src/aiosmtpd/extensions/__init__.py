@@ -12,6 +12,7 @@ from .base import Extension, Server, syntax
 from .deliverby import DeliverBy, DeliveryTime
 from .dsn import Dsn, OriginalRecipient
 from .eightbitmime import EightBitMime
+from .enhancedstatuscodes import EnhancedStatusCodes
 from .futurerelease import FutureRelease
 from .help import Help
 from .limits import Limits
@@ -33,6 +34,7 @@ __all__ = [
     "DeliveryTime",
     "Dsn",
     "EightBitMime",
+    "EnhancedStatusCodes",
     "Extension",
     "ExtensionTable",
     "FutureRelease",
@@ -67,6 +69,7 @@ DEFAULT: tuple[Extension, ...] = (
 BUILT_IN: dict[str, Callable[[], Extension]] = {
     "DELIVERBY": DeliverBy,
     "DSN": Dsn,
+    "ENHANCEDSTATUSCODES": EnhancedStatusCodes,
     "FUTURERELEASE": FutureRelease,
     "LIMITS": Limits,
     "MT-PRIORITY": MtPriority,
