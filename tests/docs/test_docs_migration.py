@@ -523,6 +523,19 @@ def test_m_07_auth_is_offered_if_it_could_succeed() -> None:
     assert both == ["AUTH LOGIN PLAIN X-Y"]
 
 
+def test_m_51_failures_of_auth_are_limited() -> None:
+    tried = "C: AUTH PLAIN AGEAYg==\nS: 535 5.7.8 ...\n"
+    last = "C: AUTH PLAIN AGEAYg==\nS: 421 4.7.0 ...\n[closed]\n"
+
+    def refuse(*_: Any) -> AuthResult:
+        return AuthResult(success=False, handled=False)
+
+    play(GREETED + tried * 9 + last, authenticator=refuse, auth_require_tls=False)
+    limits: dict[str, Any] = {"authenticator": refuse, "auth_require_tls": False}
+    play(GREETED + tried + last, auth_failure_limit=2, **limits)
+    play(GREETED + tried * 12, auth_failure_limit=None, **limits)
+
+
 class Remembers:
     async def handle_EHLO(
         self, server: SMTP, session: Any, envelope: Envelope, hostname: str, responses: list[str]
