@@ -532,6 +532,7 @@ def test_m_51_failures_of_auth_are_limited() -> None:
 
     play(GREETED + tried * 9 + last, authenticator=refuse, auth_require_tls=False)
     limits: dict[str, Any] = {"authenticator": refuse, "auth_require_tls": False}
+    play(GREETED + tried * 9 + last, **limits)
     play(GREETED + tried + last, auth_failure_limit=2, **limits)
     play(GREETED + tried * 12, auth_failure_limit=None, **limits)
 
