@@ -212,7 +212,7 @@ def test_wrong_handler_class(
     capsys: pytest.CaptureFixture[str], args: list[str], message: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        main.main(["-n", *args])
+        main.main(["-n", "-l", ":0", *args])
     assert ended.value.code == 1
     assert capsys.readouterr() == ("", f"{PROGRAM}: error: {message}\n")
 
@@ -226,7 +226,7 @@ def test_debug_shows_the_traceback_of_a_failing_handler(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
-        main.main(["-n", "-d", "-c", "trial_handlers.Broken"])
+        main.main(["-n", "-d", "-l", ":0", "-c", "trial_handlers.Broken"])
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("Traceback")
     assert lines[-1].endswith("RuntimeError: no luck")
