@@ -6,6 +6,8 @@ Both are plain objects that hooks may hang their own attributes on. They know no
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,8 +33,14 @@ class Session:
         auth_identity: the identity that AUTH established, for a sender policy or a hook to use; None
             if there is none, or a mechanism of the program's own did not tell it.
         authenticated: None before any AUTH, then whether the last one succeeded.
+        xclient: what XCLIENT said, by the names of its attributes; None stands for what it says is
+            unavailable. Empty before any.
+        peer_before_xclient: who connected, once XCLIENT has set ``peer``; None before.
         loop: the event loop that serves the connection.
     """
+
+    xclient: Mapping[str, str | None] = MappingProxyType({})
+    peer_before_xclient: Any = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.peer: Any = None
@@ -78,9 +86,15 @@ class Envelope:
         rcpt_options: the parameters of all RCPT commands, in one list.
         rcpt_parameters: for each accepted recipient its parameters, as in ``mail_parameters``.
         smtp_utf8: True if MAIL had the parameter SMTPUTF8 (RFC 6531).
+        xforward: what XFORWARD said of where the message comes from, by the names of its attributes;
+            None stands for what is unavailable. Empty without XFORWARD.
         content: the body: ``bytes``, or ``str`` where the server was made with ``decode_data``.
         original_content: the body as ``bytes``, whatever ``decode_data``.
     """
+
+    xforward: Mapping[str, str | None] = MappingProxyType({})
+    # What came of the message by BDAT, while more is to come.
+    _chunks: Any = None
 
     def __init__(self) -> None:
         self.mail_from: str | None = None

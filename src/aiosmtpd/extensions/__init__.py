@@ -25,6 +25,8 @@ from .size import Size
 from .smtputf8 import SmtpUtf8
 from .starttls import StartTls
 from .table import ExtensionTable, table_of
+from .xclient import XClient
+from .xforward import XForward
 
 __all__ = [
     "BUILT_IN",
@@ -51,6 +53,8 @@ __all__ = [
     "SmtpUtf8",
     "StartTls",
     "ValidSince",
+    "XClient",
+    "XForward",
     "syntax",
     "table_of",
 ]

@@ -60,6 +60,7 @@ class Server(Protocol):
     _connection: Connection
     _decode_data: bool
     _greeting_verb: str
+    __ident__: str
 
     @property
     def _tls_protocol(self) -> Any:
@@ -76,6 +77,12 @@ class Server(Protocol):
 
     def _call_handler_hook(self, command: str, *args: Any) -> Awaitable[Any]:
         """Call a hook; ``MISSING`` if there is none."""
+
+    def _find_hook(self, name: str) -> Any:
+        """Give a hook of the handler, or None."""
+
+    def _forget_client(self) -> None:
+        """Forget what the client said of itself."""
 
     def _set_rset_state(self) -> None:
         """End the transaction without a message."""
