@@ -43,17 +43,19 @@ class Defaults(NamedTuple):
         host: where to listen.
         port: the TCP port.
         classpath: the handler class, as ``package.module.Class``.
+        program: the name of the command.
     """
 
     host: str = "localhost"
     port: int = 8025
     classpath: str = "aiosmtpd.handlers.Debugging"
+    program: str = PROGRAM
 
 
 def make_parser(defaults: Defaults) -> ArgumentParser:
     """Make the parser of the command line; the manual page is made from it too."""
     parser = ArgumentParser(
-        prog=PROGRAM,
+        prog=defaults.program,
         add_help=False,
         description="An SMTP and LMTP server (RFC 5321, RFC 2033) that hands the mail it receives "
         "to a handler class written in Python.",

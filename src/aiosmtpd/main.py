@@ -24,7 +24,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .arguments import PROGRAM, Defaults, read_arguments
+from .arguments import Defaults, read_arguments
 from .auth import UsersFile
 from .listening import SocketFile
 from .lmtp import LMTP
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_CLASS", "DEFAULT_HOST", "DEFAULT_PORT", "PROGRAM", "main", "parseargs"]
 
-DEFAULT_HOST, DEFAULT_PORT, DEFAULT_CLASS = Defaults()
+DEFAULT_HOST, DEFAULT_PORT, DEFAULT_CLASS, PROGRAM = Defaults()
 
 log = logging.getLogger("mail.log")
 
@@ -73,7 +73,7 @@ def parseargs(args: Sequence[str] | None = None) -> tuple[ArgumentParser, Namesp
 
 def _read(args: Sequence[str] | None) -> tuple[ArgumentParser, Namespace]:
     # The names of 1.4 count as they are now: a program may have set them before it calls main().
-    return read_arguments(args, Defaults(DEFAULT_HOST, DEFAULT_PORT, DEFAULT_CLASS))
+    return read_arguments(args, Defaults(DEFAULT_HOST, DEFAULT_PORT, DEFAULT_CLASS, PROGRAM))
 
 
 def _handler_class(parser: ArgumentParser, parsed: Namespace) -> Any:

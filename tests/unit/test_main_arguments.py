@@ -138,6 +138,11 @@ def test_defaults_of_the_module_are_read_late(monkeypatch: pytest.MonkeyPatch) -
     for args in ([], ["-l"], ["-l", ":"]):
         _, parsed = parseargs(args)
         assert (parsed.host, parsed.port) == ("192.0.2.7", 7)
+    monkeypatch.setattr(main, "PROGRAM", "mailcatcher")
+    monkeypatch.setattr(main, "DEFAULT_CLASS", "trial_handlers.Plain")
+    parser, parsed = parseargs([])
+    assert parser.prog == "mailcatcher"
+    assert isinstance(parsed.handler, Plain)
 
 
 @pytest.mark.parametrize(
