@@ -22,7 +22,7 @@ from .pipelining import Pipelining
 from .requiretls import RequireTls
 from .rrvs import Rrvs, ValidSince
 from .size import Size
-from .smtputf8 import SmtpUtf8
+from .smtputf8 import SmtpUtf8, StrictSmtpUtf8
 from .starttls import StartTls
 from .table import ExtensionTable, table_of
 from .xclient import XClient
@@ -52,6 +52,7 @@ __all__ = [
     "Size",
     "SmtpUtf8",
     "StartTls",
+    "StrictSmtpUtf8",
     "ValidSince",
     "XClient",
     "XForward",

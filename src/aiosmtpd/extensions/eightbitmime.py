@@ -20,13 +20,18 @@ class EightBitMime(Extension):
     longer: ClassVar[Mapping[str, int]] = {"MAIL": 17}  # RFC 6152 section 2
 
     def ehlo_line(self, server: Server) -> str | None:
-        """Offer it where content is handed on as octets."""
-        return None if server._decode_data else self.name
+        """Offer it unless content has to be ASCII; SMTPUTF8 needs it (RFC 6531 section 3.1 (8))."""
+        return self.name if _is_possible(server) else None
 
     def parse_mail(self, server: Server, keyword: str, value: str | None) -> str:
-        """Give the body type, ``"7BIT"`` or ``"8BITMIME"`` (RFC 6152 section 3)."""
-        if server._decode_data:
+        """Give the body type: ``"7BIT"``, ``"8BITMIME"`` (RFC 6152 section 3), or one of others."""
+        if not _is_possible(server):
             raise ProtocolError(reply=replies.MAIL_PARAMETERS_UNKNOWN)
         if value is None or value.upper() not in ("7BIT", "8BITMIME"):
             raise ProtocolError(reply=replies.BODY_UNKNOWN)
         return value.upper()
+
+
+def _is_possible(server: Server) -> bool:
+    """Tell whether any octet of a body can be handed on."""
+    return server.enable_SMTPUTF8 or not server._decode_data

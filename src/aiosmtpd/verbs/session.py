@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from ..extensions.smtputf8 import split_vrfy, without_utf8
 from ..protocol import reply as replies
 from .base import MISSING, Verbs, syntax, warn_deprecated
 
@@ -98,12 +99,16 @@ class SessionVerbs(Verbs):
         if not arg:
             await self.push("501 Syntax: VRFY <address>")
             return
+        utf8 = not self.enable_SMTPUTF8  # then what cannot be said is escaped in any case
+        if self.enable_SMTPUTF8 and self.session.extended_smtp:
+            arg, utf8 = split_vrfy(arg)
         address, rest = self._getaddr(arg)
         if address is None:
-            await self.push(f"502 Could not VRFY {arg}")
-            return
-        status = await self._call_handler_hook("VRFY", arg if rest else address)
-        await self.push(self._default_for(status, replies.CANNOT_VRFY, "VRFY"))
+            status: Any = f"502 Could not VRFY {arg}"
+        else:
+            status = await self._call_handler_hook("VRFY", arg if rest else address)
+            status = self._default_for(status, replies.CANNOT_VRFY, "VRFY")
+        await self.push(status if utf8 else without_utf8(status, "VRFY"))
 
     async def smtp_EXPN(self, arg: str | None) -> None:
         """Refuse to expand a mailing list (RFC 5321 section 4.1.1.7)."""

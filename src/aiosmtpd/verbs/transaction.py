@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from ..extensions.smtputf8 import without_utf8
 from ..protocol import (
     Body,
     BodyError,
@@ -204,6 +205,8 @@ class TransactionVerbs(Verbs):
             envelope.rcpt_parameters.append(parameters)
         if self._verbose:
             log.info("%r recip: %s", self.session.peer, address)
+        if self.enable_SMTPUTF8 and not envelope.smtp_utf8:
+            status = without_utf8(status, "RCPT")
         await self.push(self._default_for(status, replies.OK, "RCPT"))
 
     def _count_domain(self, address: str, limit: int) -> None:
