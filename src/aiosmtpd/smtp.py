@@ -17,7 +17,6 @@ import ssl
 import warnings
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import __version__
@@ -176,18 +175,23 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
     #: Of how many domains the recipients of a session may be; None for any number.
     recipient_domain_limit: int | None = None
     extensions: tuple[Extension, ...] = DEFAULT
-    #: The parameters of the MAIL or RCPT that is handled, as ``envelope.mail_parameters`` has them.
-    parameters: Mapping[str, Any] = MappingProxyType({})
+    __ident__ = __ident__
     _greeting_verb = "HELO"
+    _handler_timeout = HANDLER_TIMEOUT_DEFAULT
 
     # What most servers leave as it is stays here, so that an idle connection is small.
     tls_context: ssl.SSLContext | None = None
     require_starttls = False
+    _tls_handshake_okay = True
+    _decode_data = False
+    _auth_require_tls = True
     _authenticator: AuthenticatorType | None = None
     _auth_callback: AuthCallbackType | None = None
     _auth_excluded: frozenset[str] = frozenset()
     _auth_failure_limit: int | None = AUTH_FAILURE_LIMIT_DEFAULT
     _sender_policy: SenderPolicy | None = None
+    _call_limits: dict[str, int] | None = None
+    _call_counts: dict[str, int]
     _bogus_count = 0
     _recipient_domains: set[str] | None = None
     _verb = ""
@@ -221,24 +225,27 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
         sender_policy: SenderPolicy | None = None,
         proxy_networks: Iterable[str | IPv4Network | IPv6Network] | Networks | None = None,
     ) -> None:
-        self.__ident__ = ident or __ident__
+        if ident:
+            self.__ident__ = ident
         self.event_handler = handler
         self.data_size_limit = data_size_limit
         self.enable_SMTPUTF8 = enable_SMTPUTF8
         self.hostname = hostname or _resolved_hostname(socket.getfqdn)
-        self._decode_data = decode_data
-        self._tls_handshake_okay = True
+        if decode_data:
+            self._decode_data = True
         if extensions is not None:
             self.extensions = tuple(extensions)
         self._table = table_of(self.extensions)
-        if self._table.filters:
-            self._filtering = True
+        #: The parameters of the MAIL or RCPT that is handled, as ``envelope.mail_parameters`` has them.
+        self.parameters: Mapping[str, Any] = {}
+        self._unanswered: list[str] | None = None
         if tls_context is not None:
             self._set_up_tls(tls_context, require_starttls)
         self._set_up_auth(auth_required, auth_require_tls, auth_exclude_mechanism, auth_mechanisms)
         self._set_up_judges(authenticator, auth_callback, sender_policy, auth_failure_limit)
-        self._call_limits = _checked_call_limits(command_call_limit)
-        self._call_counts: dict[str, int] = {}
+        if command_call_limit is not None:
+            self._call_limits = _checked_call_limits(command_call_limit)
+            self._call_counts = {}
         self._look_at_handler()
         if proxy_protocol_timeout is not None or proxy_networks is not None:
             proxy_protocol_timeout = self._set_up_proxy(proxy_protocol_timeout, proxy_networks)
@@ -249,6 +256,7 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
             utf8=enable_SMTPUTF8,
             loop=loop,
         )
+        self._filtering = bool(self._table.filters)
 
     def _set_up_tls(self, context: ssl.SSLContext, required: bool) -> None:
         self.tls_context = context
@@ -271,7 +279,8 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
         mechanisms: Iterable[type[Mechanism]] | None,
     ) -> None:
         self._auth_required = required
-        self._auth_require_tls = require_tls
+        if not require_tls:
+            self._auth_require_tls = False
         if excluded:
             self._auth_excluded = frozenset(name.upper() for name in excluded)
         if mechanisms is not None:
@@ -411,28 +420,34 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
 
     def _run_command(self, command: Command) -> Awaitable[None]:
         """Gate a command by what holds for all verbs, and give its verb's coroutine."""
-        verb = self._verb = command.verb
+        verb = command.verb
+        if self._filtering:
+            self._verb = verb
         self._verbose = log.isEnabledFor(logging.INFO)
         if self._verbose:
             self._log_command(command)
         if (
             command.size > self.command_size_limit or self.command_size_limits
         ) and command.size > self._size_limit_of(verb):
-            return self.push(replies.COMMAND_TOO_LONG)
+            return self._turn_away(verb, replies.COMMAND_TOO_LONG)
         if (
             self.require_starttls
             and verb not in ALLOWED_BEFORE_STARTTLS
             and self._tls_protocol is None
         ):
-            return self.push(replies.STARTTLS_REQUIRED)
+            return self._turn_away(verb, replies.STARTTLS_REQUIRED)
         if not self._tls_handshake_okay and verb != "QUIT":  # RFC 3207 section 4.1
-            return self.push(replies.TLS_REFUSED)
+            return self._turn_away(verb, replies.TLS_REFUSED)
         if self._call_limits is not None and self._is_over_limit(verb):
             return self._hang_up(replies.sent_too_many_times(verb))
-        method = self._find_verb(verb)
-        if method is None:
-            return self._answer_unknown(verb)
-        return method(command.argument)
+        method = getattr(self, "smtp_" + verb, None) or self._find_verb(verb)
+        return self._answer_unknown(verb) if method is None else method(command.argument)
+
+    async def _turn_away(self, verb: str, status: str) -> None:
+        """Refuse a command without asking its verb."""
+        if verb == "AUTH":
+            self._note_auth_refused()
+        await self.push(status)
 
     def _filter_reply(self, status: str | bytes) -> str | bytes:
         for extension in self._table.filters:
@@ -553,14 +568,12 @@ _CHECK_HELO_NEEDED = SMTP.check_helo_needed
 _CHECK_AUTH_NEEDED = SMTP.check_auth_needed
 
 
-def _checked_call_limits(limit: int | dict[str, int] | None) -> dict[str, int] | None:
-    """Give ``command_call_limit`` as a dict with a ``"*"``, or None for no limits.
+def _checked_call_limits(limit: int | dict[str, int]) -> dict[str, int]:
+    """Give ``command_call_limit`` as a dict with a ``"*"``.
 
     Raises:
         TypeError: it is neither a number nor a dict of numbers.
     """
-    if limit is None:
-        return None
     if isinstance(limit, int):
         return {"*": limit}
     if not isinstance(limit, dict):

@@ -65,26 +65,19 @@ class ConnectionProtocol(asyncio.Protocol):
 
     # Where to say that this connection is open; a server sets it.
     _registry: ConnectionRegistry | None = None
-    transport: asyncio.Transport | None = None
 
-    # What few connections ever change stays here, so that an idle one is small.
-    _handler_coroutine: asyncio.Task[None] | None = None
+    # What is seldom looked at and seldom changed stays here. Each connection has the rest of its own,
+    # set in ``__init__`` only and fewer than thirty, so that Python stores their names once for all of
+    # them: an idle connection is small, and Python 3.11 finds an attribute of an instance at once, but
+    # one of the class only by a search.
     _original_transport: asyncio.BaseTransport | None = None
     _lost_transport: asyncio.Transport | None = None
     _writer_face: StreamWriterFace | None = None
-    _timer: asyncio.TimerHandle | None = None
-    _reading_paused = False
-    _flush_scheduled = False
+    _proxy_timeout: float | None = None
+    _handler_timeout: float | None = None
     _draining = False
-    _filtering = False
     _handshaking = False
     _opened = 0.0
-    if TYPE_CHECKING:
-        # Every hook and verb runs while there is a connection, so that they need not ask.
-        session: Session
-        envelope: Envelope
-    else:
-        session = envelope = None
 
     def __init__(
         self,
@@ -97,16 +90,27 @@ class ConnectionProtocol(asyncio.Protocol):
     ) -> None:
         self._loop = loop
         self._timeout_duration = timeout
-        self._proxy_timeout = proxy_timeout
-        self._handler_timeout = handler_timeout
+        if handler_timeout != self._handler_timeout:
+            self._handler_timeout = handler_timeout
+        if proxy_timeout is not None:
+            self._proxy_timeout = proxy_timeout
         self._connection = Connection(
             command_limit=self._command_limit(), utf8=utf8, proxy=proxy_timeout is not None
         )
+        self.transport: asyncio.Transport | None = None
+        # Every hook and verb runs while there is a connection, so that they need not ask.
+        self.session: Session = None  # type: ignore[assignment]
+        self.envelope: Envelope = None  # type: ignore[assignment]
+        self._handler_coroutine: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
+        self._reading_paused = False
+        self._idle = False
         self._stopping = False
         self._overdue = False
-        self._idle = False
+        self._filtering = False
+        self._flush_scheduled = False
         self._replies_sent = 0
         self._since = 0.0
         # Whether somebody reads what is logged; looked up once a command.
@@ -182,7 +186,6 @@ class ConnectionProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a connection: make its session, start its task and its timer."""
         self.transport = transport  # type: ignore[assignment]
-        self._time = self.loop.time
         if self._registry is not None:
             self._registry.add(self)
         self.session = self._create_session()
@@ -194,28 +197,37 @@ class ConnectionProtocol(asyncio.Protocol):
         self._learn_tls()
         log.info("Peer: %r", self.session.peer)
         self._reset_timeout()
-        self._opened = self._since
+        if self._proxy_timeout is not None:
+            self._opened = self._since
         self._handler_coroutine = self.loop.create_task(self._handle_client())
 
     def data_received(self, data: bytes) -> None:
         """Take octets; wake the task if it waits for them, otherwise bound what piles up."""
-        self._connection.buffer.feed(data)
+        connection = self._connection
+        if connection.eof:  # 221 or 421 has been said; nothing will read what comes now
+            return
+        connection.buffer.feed(data)
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
-            self._since = self._time()
+            self._since = self._loop.time()  # type: ignore[union-attr]
             if not waiter.done():
                 waiter.set_result(None)
             # Another long read before the task runs would double what a stream holds in memory.
-            if len(data) <= _LONG_READ or not self._connection.streaming:
+            if len(data) <= _LONG_READ or not connection.streaming:
                 return
-        if (
-            not self._reading_paused
-            and len(self._connection.buffer) > _HIGH_WATER
-            and self.transport is not None
-        ):
+        if len(connection.buffer) > _HIGH_WATER:
+            self._pause_reading()
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and self.transport is not None:
             self._reading_paused = True
             self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and self.transport is not None:
+            self._reading_paused = False
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Note that the client sends no more; what it sent is still answered, except under TLS."""
@@ -247,13 +259,13 @@ class ConnectionProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Stop answering until the client has read what was answered."""
-        self._since = self._time()
+        self._since = self.loop.time()
         self._write_waiter = self.loop.create_future()
 
     def resume_writing(self) -> None:
         """Go on answering."""
         waiter, self._write_waiter = self._write_waiter, None
-        self._since = self._time()
+        self._since = self.loop.time()
         self._wake(waiter)
 
     def _wake_reader(self) -> None:
@@ -272,14 +284,15 @@ class ConnectionProtocol(asyncio.Protocol):
         connection = self._connection
         if connection.held:
             self._flush()
-        self._since = self._time()
-        waiter = self._loop.create_future()  # type: ignore[union-attr]
+        loop = self._loop
+        assert loop is not None  # since connection_made()
+        self._since = loop.time()
+        waiter = loop.create_future()
         if connection.eof:
             waiter.set_result(None)
             return waiter
-        if self._reading_paused and self.transport is not None:
-            self._reading_paused = False
-            self.transport.resume_reading()
+        if self._reading_paused:
+            self._resume_reading()
         self._waiter = waiter
         return waiter
 
@@ -292,7 +305,8 @@ class ConnectionProtocol(asyncio.Protocol):
         self._draining = True
         try:
             while self._write_waiter is not None and self.transport is not None:
-                await self._write_waiter
+                # Several may wait here, and a hook that gives up must not cancel the others' waiting.
+                await asyncio.shield(self._write_waiter)
         finally:
             self._draining = False
         if self.transport is None:
@@ -323,7 +337,8 @@ class ConnectionProtocol(asyncio.Protocol):
             ConnectionResetError: there is no client any more.
             TypeError: ``status`` is neither ``str`` nor ``bytes``.
         """
-        if self.transport is None:
+        transport = self.transport
+        if transport is None:
             raise ConnectionResetError("the connection was lost")
         if self._filtering:
             status = self._filter_reply(status)
@@ -332,7 +347,7 @@ class ConnectionProtocol(asyncio.Protocol):
         if self._verbose and log.isEnabledFor(logging.DEBUG):
             log.debug("%r << %r", self.session.peer, status)
         if octets:
-            self.transport.write(octets)
+            transport.write(octets)
             if self._write_waiter is not None:
                 await self._drain()
             elif len(octets) >= _TURN:
@@ -365,6 +380,8 @@ class ConnectionProtocol(asyncio.Protocol):
         """Serve the connection to its end."""
         log.info("%r handling connection", self.session.peer)
         connection = self._connection
+        buffer = connection.buffer
+        loop = self.loop
         opened = False
         try:
             while True:
@@ -372,14 +389,22 @@ class ConnectionProtocol(asyncio.Protocol):
                     if not opened:
                         opened = True
                         await self._open()
-                    elif (event := connection.next_event()) is None:
+                    elif (
+                        not (buffer.data or connection.eof)
+                        or (
+                            # Only asked if it may have something: most clients wait for each reply.
+                            event := connection.next_event()
+                        )
+                        is None
+                    ):
                         self._idle = True
                         await self._receive()
                         self._idle = False
                     elif isinstance(event, Command):
-                        self._since = self._time()
-                        self._overdue = False
+                        self._since = loop.time()
                         await self._run_command(event)
+                        if self._overdue:
+                            self._forget_cancellation()
                     else:
                         break
                 except ProtocolError as fault:
@@ -396,13 +421,18 @@ class ConnectionProtocol(asyncio.Protocol):
         finally:
             self._close()
 
+    def _forget_cancellation(self) -> None:
+        """Go on after a command that took too long, also where its hook went on regardless."""
+        self._overdue = False
+        if self._handler_coroutine is not None:
+            self._handler_coroutine.uncancel()
+
     async def _survive(self, cancellation: asyncio.CancelledError) -> bool:
         """After a cancellation: True if it ended one command only, and not the connection."""
         task = self._handler_coroutine
         if self.transport is not None and task is not None:
             if self._overdue:
-                self._overdue = False
-                task.uncancel()
+                self._forget_cancellation()
                 log.error("%r a command took longer than its limit to handle", self.session.peer)
                 await self._answer_overdue()
                 return True
@@ -418,9 +448,12 @@ class ConnectionProtocol(asyncio.Protocol):
     async def _fail(self, error: Exception) -> None:
         """Answer an exception that nobody expected, unless the client is gone.
 
-        A hook ends the connection without an answer by raising ``ConnectionResetError``, as in 1.4.
+        A hook ends the connection without an answer by raising ``ConnectionResetError``, as in 1.4. It
+        may not have meant to: another connection of its own raises the same.
         """
         if isinstance(error, ConnectionResetError):
+            if self.transport is not None and not self._connection.eof:
+                log.warning("%r dropped by a hook", self.session.peer, exc_info=error)
             raise error
         if self.transport is not None:
             try:
@@ -439,6 +472,9 @@ class ConnectionProtocol(asyncio.Protocol):
         self._connection.end()
 
     def _close(self) -> None:
+        self._connection.receive_eof()
+        # Under TLS the client's own goodbye has to be read, or the transport would never close.
+        self._resume_reading()
         if self._writer_face is not None:
             self._writer_face.close()
         elif self.transport is not None:
@@ -551,7 +587,7 @@ class ConnectionProtocol(asyncio.Protocol):
             since, limit = self._opened, self._proxy_timeout
         elif not waiting and task is not None and not task.done():
             limit = self._handler_timeout
-        left = since + limit - self._time() if limit else math.inf
+        left = since + limit - self.loop.time() if limit else math.inf
         if left > 0:
             self._arm_timer(left)
         elif waiting or task is None or task.done():

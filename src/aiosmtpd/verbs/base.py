@@ -79,6 +79,7 @@ class Verbs:
         _replies_sent: int
         _timeout_duration: float | None
         _tls_handshake_okay: bool
+        _unanswered: list[str] | None  # whom a message is for that was not answered yet
         _verbose: bool
 
         @property

@@ -53,9 +53,6 @@ def _is_about(fault: BodyError, failure: Exception) -> bool:
 class TransactionVerbs(Verbs):
     """The verbs that change the envelope."""
 
-    # Whom a message is for that was not answered yet.
-    _unanswered: list[str] | None = None
-
     async def _is_refused_early(self, verb: str) -> bool:
         """Refuse what comes before a greeting, or before AUTH where it is required."""
         return await self.check_helo_needed() or await self.check_auth_needed(verb)
@@ -128,6 +125,9 @@ class TransactionVerbs(Verbs):
             ProtocolError: one is not known or not allowed.
         """
         parameters: dict[str, Any] = {}
+        self.parameters = parameters
+        if not given and not self._table.checks:
+            return parameters
         of_mail = verb == "MAIL"
         table = self._table.mail if of_mail else self._table.rcpt
         for keyword, value in given.items():
@@ -143,7 +143,6 @@ class TransactionVerbs(Verbs):
                 parameters[keyword] = parse(self, keyword, value)
             except MalformedParameters as fault:
                 raise ProtocolError(reply=self._syntax_error(verb)) from fault
-        self.parameters = parameters
         self._check(verb, address, parameters)
         return parameters
 
