@@ -429,25 +429,25 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
         if (
             command.size > self.command_size_limit or self.command_size_limits
         ) and command.size > self._size_limit_of(verb):
-            return self._turn_away(verb, replies.COMMAND_TOO_LONG)
+            return self._turn_away(command, replies.COMMAND_TOO_LONG)
         if (
             self.require_starttls
             and verb not in ALLOWED_BEFORE_STARTTLS
             and self._tls_protocol is None
         ):
-            return self._turn_away(verb, replies.STARTTLS_REQUIRED)
+            return self._turn_away(command, replies.STARTTLS_REQUIRED)
         if not self._tls_handshake_okay and verb != "QUIT":  # RFC 3207 section 4.1
-            return self._turn_away(verb, replies.TLS_REFUSED)
+            return self._turn_away(command, replies.TLS_REFUSED)
         if self._call_limits is not None and self._is_over_limit(verb):
             return self._hang_up(replies.sent_too_many_times(verb))
         method = getattr(self, "smtp_" + verb, None) or self._find_verb(verb)
         return self._answer_unknown(verb) if method is None else method(command.argument)
 
-    async def _turn_away(self, verb: str, status: str) -> None:
+    def _turn_away(self, command: Command, status: str) -> Awaitable[None]:
         """Refuse a command without asking its verb."""
-        if verb == "AUTH":
+        if command.verb == "AUTH":
             self._note_auth_refused()
-        await self.push(status)
+        return self.push(status)
 
     def _filter_reply(self, status: str | bytes) -> str | bytes:
         for extension in self._table.filters:
@@ -530,7 +530,7 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
         """Answer a fault of the client, if there is still somebody to answer."""
         if self._unanswered is not None:
             self._set_rset_state()
-        if isinstance(fault, _UNREAD) and self._challenged != self._replies_sent:
+        if self._filtering and isinstance(fault, _UNREAD) and self._challenged != self._replies_sent:
             self._verb = ""  # it was no response in AUTH, so nobody knows what the command was
         if not isinstance(fault, BodyIncomplete):
             await self._answer(fault.reply)
