@@ -47,6 +47,8 @@ __all__ = [
     "HandlesDATA",
     "HandlesEHLO",
     "HandlesEHLOWithoutResponses",
+    "HandlesETRN",
+    "HandlesEXPN",
     "HandlesException",
     "HandlesHELO",
     "HandlesMAIL",
@@ -345,6 +347,55 @@ class HandlesVRFY(Protocol):
 
         Returns:
             The reply: 250 with the mailbox, 252 to say neither yes nor no, or a refusal.
+        """
+
+
+@runtime_checkable
+class HandlesEXPN(Protocol):
+    """A handler that expands mailing lists; without it EXPN is answered 502."""
+
+    @abstractmethod
+    async def handle_EXPN(
+        self, server: SMTP, session: Session, envelope: Envelope, arg: str, /
+    ) -> str:
+        """Answer EXPN (RFC 5321 section 4.1.1.7); the hook owns nothing.
+
+        It should judge who asks: the members of a list are nobody's business but the members'.
+
+        Args:
+            server: the SMTP object of this connection.
+            session: the session of the client.
+            envelope: the envelope as it stands.
+            arg: what the client wrote: the name of a list, in any form.
+
+        Returns:
+            The reply: 250 with a mailbox a line, such as
+            ``Reply(250, "2.1.5", "Anne <anne@example.com>", "bart@example.com")``, or a refusal.
+        """
+
+
+@runtime_checkable
+class HandlesETRN(Protocol):
+    """A handler that starts queues; for servers with the extension ``Etrn``."""
+
+    @abstractmethod
+    async def handle_ETRN(
+        self, server: SMTP, session: Session, envelope: Envelope, node: str, /
+    ) -> str:
+        """Answer ETRN (RFC 1985 section 5), which may come now; the hook owns nothing.
+
+        It should start the queue and not wait for it to be empty.
+
+        Args:
+            server: the SMTP object of this connection.
+            session: the session of the client.
+            envelope: an empty envelope.
+            node: a domain or address literal; ``@`` before a domain asks for its subdomains too; what
+                follows ``#`` is the name of a queue.
+
+        Returns:
+            The reply: ``"250 OK, queuing for node ... started"``, 251 if nothing is waiting, 252 or
+            253 if something is and was started, 458 if it cannot be, 459 if it may not.
         """
 
 

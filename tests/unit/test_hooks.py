@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aiosmtpd import hooks
+from aiosmtpd.extensions import DEFAULT, Etrn
 from aiosmtpd.handlers import Debugging, Mailbox, Message, Proxy, Sink
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
@@ -80,6 +81,14 @@ class Everything:
     async def handle_VRFY(self, smtp: SMTP, s: Session, e: Envelope, address: str) -> str:
         raise ValueError(address)
 
+    async def handle_EXPN(self, smtp: SMTP, s: Session, e: Envelope, name: str) -> str:
+        self.called.append("EXPN")
+        return "250-hooked\r\n250 " + name
+
+    async def handle_ETRN(self, smtp: SMTP, s: Session, e: Envelope, node: str) -> str:
+        self.called.append("ETRN")
+        return "251 hooked " + node
+
     async def handle_AUTH(self, smtp: SMTP, s: Session, e: Envelope, args: list[str]) -> str | None:
         self.called.append("AUTH")
         s.authenticated = True
@@ -133,6 +142,8 @@ rset: hooks.HandlesRSET = HANDLER
 noop: hooks.HandlesNOOP = HANDLER
 quit_: hooks.HandlesQUIT = HANDLER
 vrfy: hooks.HandlesVRFY = HANDLER
+expn: hooks.HandlesEXPN = HANDLER
+etrn: hooks.HandlesETRN = HANDLER
 auth: hooks.HandlesAUTH = HANDLER
 starttls: hooks.HandlesSTARTTLS = HANDLER
 proxy: hooks.HandlesPROXY = HANDLER
@@ -259,16 +270,24 @@ def test_the_server_calls_the_hooks() -> None:
     handler = Everything()
     commands = (
         b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nLHLO client\r\nAUTH PLAIN eA==\r\nNOOP\r\nRSET\r\n"
-        b"VRFY <x@example.com>\r\n" + MESSAGE + b"..hi\r\n.\r\nQUIT\r\n"
+        b"VRFY <x@example.com>\r\nEXPN list\r\nETRN b.example\r\n"
+        + MESSAGE
+        + b"..hi\r\n.\r\nQUIT\r\n"
     )
     replies = asyncio.run(
         converse(
-            lambda: LMTP(handler, hostname="mx", auth_require_tls=False, proxy_protocol_timeout=5),
+            lambda: LMTP(
+                handler,
+                hostname="mx",
+                auth_require_tls=False,
+                proxy_protocol_timeout=5,
+                extensions=[*DEFAULT, Etrn()],
+            ),
             commands,
         )
     )
     called = " ".join(handler.called)
-    assert called == "PROXY EHLO AUTH NOOP RSET exception MAIL RCPT RCPT BODY QUIT"
+    assert called == "PROXY EHLO AUTH NOOP RSET exception EXPN ETRN MAIL RCPT RCPT BODY QUIT"
     assert handler.body == b".hi\r\n"
     assert "250-X-TRA" in replies
     assert replies[replies.index("235 hooked AUTH") :] == [
@@ -276,6 +295,9 @@ def test_the_server_calls_the_hooks() -> None:
         "250 hooked None",
         "250 hooked RSET",
         "451 hooked ValueError",
+        "250-hooked",
+        "250 list",
+        "251 hooked b.example",
         "250 hooked MAIL",
         "250 hooked RCPT",
         "250 hooked RCPT",

@@ -13,6 +13,8 @@ from .deliverby import DeliverBy, DeliveryTime
 from .dsn import Dsn, OriginalRecipient
 from .eightbitmime import EightBitMime
 from .enhancedstatuscodes import EnhancedStatusCodes
+from .etrn import Etrn
+from .expn import Expn
 from .futurerelease import FutureRelease
 from .help import Help
 from .limits import Limits
@@ -37,6 +39,8 @@ __all__ = [
     "Dsn",
     "EightBitMime",
     "EnhancedStatusCodes",
+    "Etrn",
+    "Expn",
     "Extension",
     "ExtensionTable",
     "FutureRelease",
@@ -67,6 +71,7 @@ DEFAULT: tuple[Extension, ...] = (
     StartTls(),
     Auth(),
     Pipelining(),
+    Expn(),
     Help(),
 )
 """The extensions of a server, in the order of their EHLO lines."""
@@ -75,6 +80,7 @@ BUILT_IN: dict[str, Callable[[], Extension]] = {
     "DELIVERBY": DeliverBy,
     "DSN": Dsn,
     "ENHANCEDSTATUSCODES": EnhancedStatusCodes,
+    "ETRN": Etrn,
     "FUTURERELEASE": FutureRelease,
     "LIMITS": Limits,
     "MT-PRIORITY": MtPriority,

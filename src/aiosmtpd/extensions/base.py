@@ -78,6 +78,9 @@ class Server(Protocol):
     def _call_handler_hook(self, command: str, *args: Any) -> Awaitable[Any]:
         """Call a hook; ``MISSING`` if there is none."""
 
+    def _default_for(self, status: Any, default: Any, command: str) -> Any:
+        """Give the reply of a hook, or the default where there is no hook or it returned None."""
+
     def _find_hook(self, name: str) -> Any:
         """Give a hook of the handler, or None."""
 

@@ -29,6 +29,7 @@ _NOT_VERIFIED = Reply(550, "5.6.8", _NOT_TOLD)
 _INSTEAD = {
     ("RCPT", "251"): replies.OK,
     ("RCPT", "551"): _NOT_VERIFIED,
+    ("EXPN", "250"): _VERIFIED,
     ("VRFY", "250"): _VERIFIED,
     ("VRFY", "251"): _VERIFIED,
     ("VRFY", "551"): _NOT_VERIFIED,
@@ -111,10 +112,10 @@ def without_utf8(status: Any, verb: str) -> Any:
 
     Args:
         status: the reply of a hook.
-        verb: ``"RCPT"`` or ``"VRFY"``, which have replies with mailboxes.
+        verb: ``"RCPT"``, ``"VRFY"`` or ``"EXPN"``, which have replies with mailboxes.
 
     Returns:
-        The reply, or another one if it would show a mailbox that is not ASCII. To VRFY the words of
+        The reply, or another one if it would show a mailbox that is not ASCII. To the last two the words of
         any other reply are escaped.
     """
     if not isinstance(status, (str, bytes)) or status.isascii():

@@ -99,9 +99,7 @@ class SessionVerbs(Verbs):
         if not arg:
             await self.push("501 Syntax: VRFY <address>")
             return
-        utf8 = not self.enable_SMTPUTF8  # then what cannot be said is escaped in any case
-        if self.enable_SMTPUTF8 and self.session.extended_smtp:
-            arg, utf8 = split_vrfy(arg)
+        arg, utf8 = self._split_vrfy(arg)
         address, rest = self._getaddr(arg)
         if address is None:
             status: Any = f"502 Could not VRFY {arg}"
@@ -110,9 +108,31 @@ class SessionVerbs(Verbs):
             status = self._default_for(status, replies.CANNOT_VRFY, "VRFY")
         await self.push(status if utf8 else without_utf8(status, "VRFY"))
 
+    @property
+    def _expands(self) -> bool:
+        """Whether the handler expands mailing lists."""
+        return self._find_hook("handle_EXPN") is not None
+
+    @syntax("EXPN <list>", when="_expands")
     async def smtp_EXPN(self, arg: str | None) -> None:
-        """Refuse to expand a mailing list (RFC 5321 section 4.1.1.7)."""
-        await self.push(replies.EXPN_UNKNOWN)
+        """Expand a mailing list, if the handler does (RFC 5321 section 4.1.1.7)."""
+        if not self._expands:
+            await self.push(replies.EXPN_UNKNOWN)
+        elif await self.check_auth_needed("EXPN"):
+            return
+        elif not arg:
+            await self.push("501 Syntax: EXPN <list>")
+        else:
+            arg, utf8 = self._split_vrfy(arg)
+            status = await self._call_handler_hook("EXPN", arg)
+            status = self._default_for(status, replies.EXPN_UNKNOWN, "EXPN")
+            await self.push(status if utf8 else without_utf8(status, "EXPN"))
+
+    def _split_vrfy(self, arg: str) -> tuple[str, bool]:
+        """Split the parameter SMTPUTF8 from an argument; tell whether the reply may hold UTF-8."""
+        if self.enable_SMTPUTF8 and self.session.extended_smtp:
+            return split_vrfy(arg)
+        return arg, not self.enable_SMTPUTF8  # then what cannot be said is escaped in any case
 
     # -- HELP -------------------------------------------------------------------------------------
 
