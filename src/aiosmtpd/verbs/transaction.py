@@ -204,7 +204,7 @@ class TransactionVerbs(Verbs):
             envelope.rcpt_parameters.append(parameters)
         if self._verbose:
             log.info("%r recip: %s", self.session.peer, address)
-        if self.enable_SMTPUTF8 and not envelope.smtp_utf8:
+        if status is not MISSING and self.enable_SMTPUTF8 and not envelope.smtp_utf8:
             status = without_utf8(status, "RCPT")
         await self.push(self._default_for(status, replies.OK, "RCPT"))
 
