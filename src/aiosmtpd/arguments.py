@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import __version__
+from .extensions import BUILT_IN
 from .networks import networks_of
 from .smtp import DATA_SIZE_DEFAULT
 
@@ -143,6 +144,13 @@ def _add_protocol_arguments(parser: ArgumentParser) -> None:
         help="Offer SMTPUTF8 (RFC 6531): addresses and headers in UTF-8.",
     )
     parser.add_argument(
+        "--extension",
+        metavar="NAME",
+        action="append",
+        help="Offer this ESMTP extension too; may be given several times. There are "
+        f"{', '.join(BUILT_IN)}. What some of them are good for, the handler class has to see to.",
+    )
+    parser.add_argument(
         "--lmtp",
         action="store_true",
         help="Speak LMTP (RFC 2033) instead of SMTP; not on TCP port 25.",
@@ -250,6 +258,8 @@ def read_arguments(
         parser.error("LMTP must not be used on TCP port 25 (RFC 2033 section 5)")
     if parsed.unix is not None and sys.platform == "win32":
         parser.error("--unix is not supported on Windows")
+    if parsed.extension is not None:
+        parsed.extension = _extension_names(parser, parsed.extension)
     seconds = parsed.proxy_protocol
     if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
         parser.error("--proxy-protocol takes a number of seconds greater than 0")
@@ -297,6 +307,15 @@ def _is_ipv6(text: str) -> bool:
     except (OSError, ValueError):  # ValueError: a NUL
         return False
     return True
+
+
+def _extension_names(parser: ArgumentParser, names: list[str]) -> list[str]:
+    """Give the names of extensions as they are registered, each once."""
+    found = list(dict.fromkeys(name.upper() for name in names))
+    for name in found:
+        if name not in BUILT_IN:
+            parser.error(f"Unknown extension: {name}; there are {', '.join(BUILT_IN)}")
+    return found
 
 
 def _check_key_pair(parser: ArgumentParser, parsed: Namespace, option: str) -> None:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from .arguments import Defaults, read_arguments
 from .auth import UsersFile
+from .extensions import BUILT_IN, DEFAULT
 from .listening import SocketFile
 from .lmtp import LMTP
 from .server import listen, listen_unix, serve
@@ -195,9 +196,13 @@ def _factory(
     from_everybody = parsed.proxy_protocol is not None and parsed.proxy_network is None
     if from_everybody and not hasattr(handler, "handle_PROXY"):
         handler = _AcceptProxy(handler)
-    judged: dict[str, Any] = {}
+    more: dict[str, Any] = {}
     if users is not None:
-        judged = {"authenticator": users, "auth_required": True}
+        more |= {"authenticator": users, "auth_required": True}
+    if parsed.extension:
+        # HELP is the last line of the EHLO reply, as in 1.4.
+        added = [BUILT_IN[name]() for name in parsed.extension]
+        more["extensions"] = (*DEFAULT[:-1], *added, *DEFAULT[-1:])
     return partial(
         LMTP if parsed.lmtp else SMTP,
         handler,
@@ -207,7 +212,7 @@ def _factory(
         require_starttls=parsed.requiretls,
         proxy_protocol_timeout=parsed.proxy_protocol,
         proxy_networks=parsed.proxy_network,
-        **judged,
+        **more,
     )
 
 

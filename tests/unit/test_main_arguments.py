@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from aiosmtpd import __version__, main
+from aiosmtpd.extensions import BUILT_IN
 from aiosmtpd.handlers import Debugging
 from aiosmtpd.main import PROGRAM, parseargs
 
@@ -82,6 +83,7 @@ def test_defaults() -> None:
         "size": None,
         "smtputf8": False,
         "lmtp": False,
+        "extension": None,
         "proxy_protocol": None,
         "proxy_network": None,
         "listen": None,
@@ -160,6 +162,10 @@ def test_defaults_of_the_module_are_read_late(monkeypatch: pytest.MonkeyPatch) -
         (["--proxy-protocol", "nan"], "--proxy-protocol takes a number of seconds greater than 0"),
         (["--proxy-protocol", "inf"], "--proxy-protocol takes a number of seconds greater than 0"),
         (
+            ["--extension", "dsn", "--extension", "foo"],
+            f"Unknown extension: FOO; there are {', '.join(BUILT_IN)}",
+        ),
+        (
             ["--proxy-network", "::/0", "--proxy-network", "192.0.2.1/24"],
             "--proxy-network: 192.0.2.1/24 has host bits set",
         ),
@@ -235,6 +241,11 @@ def test_debug_shows_the_traceback_of_a_failing_handler(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("Traceback")
     assert lines[-1].endswith("RuntimeError: no luck")
+
+
+def test_extensions() -> None:
+    args = ["--extension", "dsn", "--extension", "ETRN", "--extension", "Dsn"]
+    assert parseargs(args)[1].extension == ["DSN", "ETRN"]
 
 
 def test_class_arguments() -> None:

@@ -21,6 +21,7 @@ import pytest
 import trustme
 
 from aiosmtpd import main as main_module
+from aiosmtpd.extensions import BUILT_IN
 from aiosmtpd.handlers import Sink
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.main import main
@@ -430,3 +431,24 @@ def test_proxy_header_of_a_listed_network(run: Run, trial: Any, more: list[str])
 def test_no_proxy_header_is_expected_of_others(run: Run, trial: Any) -> None:
     run(["-n", "--proxy-network", "192.0.2.1", "-l", ":0", "-c", "trial_handlers.Recorder"], send)
     assert trial.made.peers[0][0] in ("127.0.0.1", "::1")
+
+
+def test_extensions(run: Run) -> None:
+    names = sorted(BUILT_IN)
+    options = [word for name in names for word in ("--extension", name.lower())]
+    features = run(["-n", *options, "-l", ":0", "-c", "aiosmtpd.handlers.Sink"], send)
+    # These two depend on what the handler has, and on TLS.
+    offered = set(names) - {"ETRN", "REQUIRETLS"}
+    assert offered <= {feature.upper() for feature in features}
+
+
+def test_extensions_are_added_before_help(run: Run) -> None:
+    def client(where: str) -> list[bytes]:
+        with socket.create_connection(("localhost", port_of(where)), TIMEOUT) as sock:
+            sock.sendall(b"EHLO a\r\nQUIT\r\n")
+            with sock.makefile("rb") as file:
+                return file.read().split(b"\r\n")
+
+    args = ["-n", "--extension", "DSN", "-l", ":0", "-c", "aiosmtpd.handlers.Sink"]
+    lines = run(args, client)
+    assert lines[-4:] == [b"250-DSN", b"250 HELP", b"221 Bye", b""]
