@@ -115,8 +115,8 @@ def without_utf8(status: Any, verb: str) -> Any:
         verb: ``"RCPT"``, ``"VRFY"`` or ``"EXPN"``, which have replies with mailboxes.
 
     Returns:
-        The reply, or another one if it would show a mailbox that is not ASCII. To the last two the words of
-        any other reply are escaped.
+        The reply, or another one if it would show a mailbox that is not ASCII. To VRFY and EXPN the
+        words of any other reply are escaped.
     """
     if not isinstance(status, (str, bytes)) or status.isascii():
         return status
