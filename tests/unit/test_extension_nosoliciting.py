@@ -86,7 +86,7 @@ def test_it_is_no_parameter_of_rcpt() -> None:
 
 
 def test_the_command_may_be_longer() -> None:
-    path = f"<{'a' * (510 - len('MAIL FROM:<@example.com>'))}@example.com>"
+    path = f"<{'a' * (512 - len('MAIL FROM:<@example.com>'))}@example.com>"
     script = f"{GREETED}C: MAIL FROM:{path} SOLICIT={'x' * 1000}\nS: {{}}"
     play(script.format("250 OK"), extensions=[NoSoliciting()])
     play(script.format("500 Command line too long"), extensions=[])

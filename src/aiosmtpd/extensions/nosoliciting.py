@@ -37,7 +37,7 @@ class NoSoliciting(Extension):
 
     name = "NO-SOLICITING"
     mail_parameters = frozenset({"SOLICIT"})
-    longer: ClassVar[Mapping[str, int]] = {"MAIL": 1007}  # RFC 3865 section 2
+    longer: ClassVar[Mapping[str, int]] = {"MAIL": len(" SOLICIT=") + _LIMIT}
 
     def __init__(self, keywords: Iterable[str] = ()) -> None:
         if isinstance(keywords, str):
