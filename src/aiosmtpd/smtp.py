@@ -39,8 +39,10 @@ from .protocol import (
     CommandTooLong,
     NonAsciiCommand,
     ProtocolError,
+    phase_of,
 )
 from .protocol import reply as replies
+from .protocol.sequence import ALLOWED
 from .session import Envelope, Session
 from .transport import ConnectionProtocol
 from .verbs import (
@@ -373,17 +375,19 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
             return replies.Reply(451, "4.3.0", text)
         return replies.LOCAL_ERROR
 
-    def _may_pass(self) -> bool:
-        """Tell whether both checks below let a command pass, at less than the cost of two coroutines.
+    def _may_come(self, verb: str) -> bool:
+        """Tell whether both checks below and the sequence let a command come.
 
-        Where one of them is overridden nothing is known, and they are asked.
+        It is one step where the checks would be two coroutines. Where one of them is overridden
+        nothing is known, and they are asked.
         """
         own = type(self)
+        session = self.session
         return (
             own.check_helo_needed is _CHECK_HELO_NEEDED
             and own.check_auth_needed is _CHECK_AUTH_NEEDED
-            and bool(self.session.host_name)
-            and (not self._auth_required or bool(self.session.authenticated))
+            and (not self._auth_required or bool(session.authenticated))
+            and phase_of(session, self.envelope) in ALLOWED[verb]
         )
 
     async def check_helo_needed(self, helo: str = "") -> bool:
@@ -445,9 +449,7 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
 
     def _turn_away(self, command: Command, status: str) -> Awaitable[None]:
         """Refuse a command without asking its verb."""
-        if command.verb == "AUTH":
-            self._note_auth_refused()
-        return self.push(status)
+        return self._turn_auth_away(status) if command.verb == "AUTH" else self.push(status)
 
     def _filter_reply(self, status: str | bytes) -> str | bytes:
         for extension in self._table.filters:
@@ -530,10 +532,16 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
         """Answer a fault of the client, if there is still somebody to answer."""
         if self._unanswered is not None:
             self._set_rset_state()
-        if self._filtering and isinstance(fault, _UNREAD) and self._challenged != self._replies_sent:
+        if (
+            self._filtering
+            and isinstance(fault, _UNREAD)
+            and self._challenged != self._replies_sent
+        ):
             self._verb = ""  # it was no response in AUTH, so nobody knows what the command was
         if not isinstance(fault, BodyIncomplete):
             await self._answer(fault.reply)
+        if isinstance(fault, CommandTooLong):  # what it was is not known; it may have been AUTH
+            self._note_auth_refused()
 
     # -- hooks ------------------------------------------------------------------------------------
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import ssl
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Protocol
 
+from .deadlines import Deadlines
 from .protocol import Command, Connection, Event, Mode, ProtocolError
 from .protocol import reply as replies
 from .streams import StreamReaderFace, StreamWriterFace
@@ -47,7 +47,7 @@ class ConnectionRegistry(Protocol):
         """Note that a connection is over."""
 
 
-class ConnectionProtocol(asyncio.Protocol):
+class ConnectionProtocol(Deadlines, asyncio.Protocol):
     """One connection of a server, as an :class:`asyncio.Protocol` with a task of its own.
 
     Args:
@@ -403,8 +403,6 @@ class ConnectionProtocol(asyncio.Protocol):
                     elif isinstance(event, Command):
                         self._since = loop.time()
                         await self._run_command(event)
-                        if self._overdue:
-                            self._forget_cancellation()
                     else:
                         break
                 except ProtocolError as fault:
@@ -414,15 +412,21 @@ class ConnectionProtocol(asyncio.Protocol):
                         raise
                 except Exception as error:
                     await self._fail(error)
-                if self._stopping:
-                    self._say_goodbye()
+                if self._stopping or self._overdue:
+                    self._go_on()
         except ConnectionError:
             log.info("%r Connection lost during _handle_client()", self.session.peer)
         finally:
             self._close()
 
+    def _go_on(self) -> None:
+        """Go on after a command that was to be cut short; or say goodbye after the last one."""
+        if self._overdue:  # and its hook went on regardless
+            self._forget_cancellation()
+        if self._stopping:
+            self._say_goodbye()
+
     def _forget_cancellation(self) -> None:
-        """Go on after a command that took too long, also where its hook went on regardless."""
         self._overdue = False
         if self._handler_coroutine is not None:
             self._handler_coroutine.uncancel()
@@ -547,63 +551,3 @@ class ConnectionProtocol(asyncio.Protocol):
         transport = self._tls_protocol
         if transport is not None:
             self.session.ssl = {key: transport.get_extra_info(key) for key in _TLS_DETAILS}
-
-    # -- the timer --------------------------------------------------------------------------------
-
-    def _reset_timeout(self, duration: float | None = None) -> None:
-        """Count the client's silence from now on.
-
-        Args:
-            duration: the seconds it may last from now on, if not those of the constructor.
-        """
-        if duration is not None:
-            self._timeout_duration = duration
-        self._since = self.loop.time()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._arm_timer()
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _arm_timer(self, left: float = math.inf) -> None:
-        # The timer is not moved with every octet: when it fires, it looks whether the limit in force
-        # is over, and sleeps on. The shortest limit is its longest sleep, so that it misses none.
-        limits = [limit for limit in (self._timeout_duration, self._handler_timeout) if limit]
-        if self._proxy_timeout and self._connection.mode is Mode.PROXY:
-            limits.append(self._proxy_timeout)
-        self._timer = None
-        if limits:
-            self._timer = self.loop.call_later(min(left, *limits), self._on_timer)
-
-    def _on_timer(self) -> None:
-        """Act if whoever we wait for has been too long about it; else look again later."""
-        waiting = self._waits_for_client() or self._write_waiter is not None
-        task = self._handler_coroutine
-        since, limit = self._since, self._timeout_duration
-        if waiting and self._connection.mode is Mode.PROXY:
-            # The header has to be there by then; a part of it gains no time.
-            since, limit = self._opened, self._proxy_timeout
-        elif not waiting and task is not None and not task.done():
-            limit = self._handler_timeout
-        left = since + limit - self.loop.time() if limit else math.inf
-        if left > 0:
-            self._arm_timer(left)
-        elif waiting or task is None or task.done():
-            self._timeout_cb()
-        else:
-            self._overdue = True
-            task.cancel()
-            self._arm_timer()
-
-    def _timeout_cb(self) -> None:
-        """Drop a client that was silent for too long."""
-        log.info("%r connection timeout", self.session.peer)
-        if self.transport is None:
-            return
-        if self._waiter is None or self.transport.get_write_buffer_size():
-            self.transport.abort()  # it does not read either, so close() would wait for ever
-        else:
-            self._flush()
-            self.transport.close()

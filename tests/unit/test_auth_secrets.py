@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -127,6 +128,32 @@ def test_an_auth_that_was_refused_elsewhere_is_noted(
     assert_clean(caplog)
     wire.say("THREE x")
     assert "unrecognised: THREE" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "limits", "told"),
+    [
+        ({"require_starttls": True}, {}, "530"),
+        ({"command_call_limit": {"AUTH": 0}}, {}, "421"),
+        ({}, {"_tls_handshake_okay": False}, "554"),
+        ({}, {}, "500"),  # the line is too long
+    ],
+)
+def test_no_secret_in_a_log_where_auth_is_refused_before_it_is_looked_at(
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    arguments: dict[str, Any],
+    limits: dict[str, Any],
+    told: str,
+) -> None:
+    caplog.set_level(logging.DEBUG, "mail.log")
+    wire = connect(tls_context=ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), **arguments)
+    wire.ehlo()
+    for name, value in limits.items():
+        setattr(wire.server, name, value)
+    initial = "" if arguments or limits else "A" * 13_000
+    assert wire.say(f"AUTH LOGIN {initial}", "bmFtZQ==", PASS64)[0][:3] == told
+    assert_clean(caplog)
 
 
 def test_no_secret_in_the_log_of_a_pipelined_exchange(

@@ -275,6 +275,21 @@ def test_options_without_a_hook(connect: Connect) -> None:
     assert wire.server.envelope.mail_parameters == {}
 
 
+def test_a_sender_policy_is_asked_before_the_hook(connect: Connect) -> None:
+    asked: list[Any] = []
+
+    async def policy(server: Any, session: Any, envelope: Any, address: str) -> bool | str:
+        asked.append((address, envelope.mail_parameters))
+        return "550 5.7.1 no bounces" if address == "<>" else address == "anne@example.com"
+
+    wire = greeted(connect, sender_policy=policy)
+    assert wire.say("MAIL FROM:<> SIZE=3") == ["550 5.7.1 no bounces"]
+    assert wire.say("MAIL FROM:<bart@example.com>")[0].startswith("553 5.7.1 ")
+    assert wire.say("RCPT TO:<c@example.com>") == ["503 Error: need MAIL command"]
+    assert wire.say("MAIL FROM:<anne@example.com>") == ["250 OK"]
+    assert asked == [("<>", {"SIZE": 3}), ("bart@example.com", {}), ("anne@example.com", {})]
+
+
 def test_smtputf8_of_a_mail_that_was_refused_is_forgotten(connect: Connect) -> None:
     class Handler(Keep):
         async def handle_MAIL(

@@ -224,6 +224,11 @@ class AuthVerbs(Verbs):
         elif not await self._ask_auth_hook(args):
             await self._finish_auth(mechanism.method, args)
 
+    async def _turn_auth_away(self, status: str) -> None:
+        """Refuse AUTH without looking at it."""
+        await self.push(status)
+        self._note_auth_refused()
+
     def _note_auth_refused(self) -> None:
         """Note that AUTH was just refused: a client that pipelines sends its responses all the same."""
         self._auth_failed = self._replies_sent

@@ -36,7 +36,8 @@ class TlsVerbs(Verbs):
         try:
             await self._start_tls(self.tls_context, self._timeout_duration)
         except OSError as error:
-            log.error("%r TLS handshake failed: %s", self.session.peer, error)
+            # The client's doing mostly, such as a scanner's.
+            log.warning("%r TLS handshake failed: %r", self.session.peer, error)
             failure = TLSSetupException(f"the TLS handshake failed: {error}")
             failure.__cause__ = error
             await self._report_tls_failure(failure)

@@ -57,6 +57,18 @@ class TransactionVerbs(Verbs):
         """Refuse what comes before a greeting, or before AUTH where it is required."""
         return await self.check_helo_needed() or await self.check_auth_needed(verb)
 
+    async def _is_out_of_order(self, verb: str) -> bool:
+        """Refuse what may not come now in a transaction."""
+        phase = phase_of(self.session, self.envelope)
+        # check_helo_needed() may be overridden to let mail in without a greeting.
+        refused = refusal(verb, Phase.GREETED if phase is Phase.CONNECTED else phase)
+        if refused is not None:
+            await self.push(refused)
+        return refused is not None
+
+    async def _is_refused(self, verb: str) -> bool:
+        return await self._is_refused_early(verb) or await self._is_out_of_order(verb)
+
     # -- paths ------------------------------------------------------------------------------------
 
     def _strip_command_keyword(self, keyword: str, arg: str) -> str | None:
@@ -83,11 +95,6 @@ class TransactionVerbs(Verbs):
         except MalformedParameters:
             return None
         return {keyword: True if value is None else value for keyword, value in parsed.items()}
-
-    def _refused(self, verb: str) -> replies.Reply | None:
-        phase = phase_of(self.session, self.envelope)
-        # check_helo_needed() may be overridden to let mail in without a greeting.
-        return refusal(verb, Phase.GREETED if phase is Phase.CONNECTED else phase)
 
     # -- the argument of MAIL and RCPT ------------------------------------------------------------
 
@@ -160,17 +167,23 @@ class TransactionVerbs(Verbs):
     @syntax("MAIL FROM: <address>", extended=" [SP <mail-parameters>]")
     async def smtp_MAIL(self, arg: str | None) -> None:
         """Begin a transaction (RFC 5321 section 4.1.1.2)."""
-        if not self._may_pass() and await self._is_refused_early("MAIL"):
+        in_order = self._may_come("MAIL")
+        if not in_order and await self._is_refused_early("MAIL"):
             return
         address, given = self._parse_path("MAIL", arg)
-        if (refused := self._refused("MAIL")) is not None:
-            await self.push(refused)
+        if not in_order and await self._is_out_of_order("MAIL"):
             return
         envelope = self.envelope
         parameters = self._understand("MAIL", address, given)
         options = _options(given) if given else []
         envelope.mail_parameters = parameters
         envelope.smtp_utf8 = "SMTPUTF8" in parameters
+        if (
+            self._sender_policy is not None
+            and (refused := await self._refused_by_policy(address)) is not None
+        ):
+            await self.push(refused)
+            return
         status = await self._call_handler_hook("MAIL", address, options)
         if status is MISSING:
             envelope.mail_from = address
@@ -182,10 +195,7 @@ class TransactionVerbs(Verbs):
     @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
     async def smtp_RCPT(self, arg: str | None) -> None:
         """Name a recipient (RFC 5321 section 4.1.1.3)."""
-        if not self._may_pass() and await self._is_refused_early("RCPT"):
-            return
-        if (refused := self._refused("RCPT")) is not None:
-            await self.push(refused)
+        if not self._may_come("RCPT") and await self._is_refused("RCPT"):
             return
         envelope = self.envelope
         if len(envelope.rcpt_tos) >= self.recipient_limit:  # RFC 5321 section 4.5.3.1.10
@@ -238,10 +248,7 @@ class TransactionVerbs(Verbs):
     @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:
         """Receive the message (RFC 5321 section 4.1.1.4)."""
-        if not self._may_pass() and await self._is_refused_early("DATA"):
-            return
-        if (refused := self._refused("DATA")) is not None:
-            await self.push(refused)
+        if not self._may_come("DATA") and await self._is_refused("DATA"):
             return
         if arg:
             await self.push("501 Syntax: DATA")
