@@ -59,12 +59,15 @@ class TransactionVerbs(Verbs):
 
     async def _is_out_of_order(self, verb: str) -> bool:
         """Refuse what may not come now in a transaction."""
-        phase = phase_of(self.session, self.envelope)
-        # check_helo_needed() may be overridden to let mail in without a greeting.
-        refused = refusal(verb, Phase.GREETED if phase is Phase.CONNECTED else phase)
+        refused = self._refused(verb)
         if refused is not None:
             await self.push(refused)
         return refused is not None
+
+    def _refused(self, verb: str) -> replies.Reply | None:
+        phase = phase_of(self.session, self.envelope)
+        # check_helo_needed() may be overridden to let mail in without a greeting.
+        return refusal(verb, Phase.GREETED if phase is Phase.CONNECTED else phase)
 
     async def _is_refused(self, verb: str) -> bool:
         return await self._is_refused_early(verb) or await self._is_out_of_order(verb)
