@@ -49,11 +49,11 @@ from .verbs import (
     MISSING,
     AuthMechanismType,
     AuthVerbs,
+    ChunkVerbs,
     ProxyOpening,
     SessionVerbs,
     TLSSetupException,
     TlsVerbs,
-    TransactionVerbs,
     auth_mechanism,
     syntax,
 )
@@ -121,7 +121,7 @@ def _resolved_hostname(resolver: Callable[[], str]) -> str:
     return resolver()
 
 
-class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, ConnectionProtocol):
+class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, ConnectionProtocol):
     """One connection of an SMTP server.
 
     Make one a connection, as the protocol factory of ``loop.create_server``, or let
@@ -348,6 +348,8 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
 
     def _set_rset_state(self) -> None:
         """End the transaction without a message (RFC 5321 section 4.1.1.5)."""
+        if self._streamed is not None:
+            self._give_up_stream()
         self.envelope = self._create_envelope()
 
     @property
@@ -449,7 +451,11 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
 
     def _turn_away(self, command: Command, status: str) -> Awaitable[None]:
         """Refuse a command without asking its verb."""
-        return self._turn_auth_away(status) if command.verb == "AUTH" else self.push(status)
+        return (
+            self._turn_auth_away(status)
+            if command.verb == "AUTH"
+            else super()._turn_away(command, status)
+        )
 
     def _filter_reply(self, status: str | bytes) -> str | bytes:
         for extension in self._table.filters:
@@ -538,7 +544,7 @@ class SMTP(TransactionVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Co
             and self._challenged != self._replies_sent
         ):
             self._verb = ""  # it was no response in AUTH, so nobody knows what the command was
-        if not isinstance(fault, BodyIncomplete):
+        if not (isinstance(fault, BodyIncomplete) and self._connection.eof):
             await self._answer(fault.reply)
         if isinstance(fault, CommandTooLong):  # what it was is not known; it may have been AUTH
             self._note_auth_refused()

@@ -136,6 +136,9 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
     def _filter_reply(self, status: str | bytes) -> str | bytes:
         raise NotImplementedError
 
+    async def _finish(self) -> None:
+        raise NotImplementedError
+
     def _run_command(self, command: Command) -> Awaitable[None]:
         raise NotImplementedError
 
@@ -417,7 +420,7 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
         except ConnectionError:
             log.info("%r Connection lost during _handle_client()", self.session.peer)
         finally:
-            self._close()
+            await self._finish()
 
     def _go_on(self) -> None:
         """Go on after a command that was to be cut short; or say goodbye after the last one."""

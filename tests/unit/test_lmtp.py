@@ -69,6 +69,7 @@ def test_lhlo(connect: Connect) -> None:
         "250-SIZE 33554432",
         "250-8BITMIME",
         "250-PIPELINING",
+        "250-CHUNKING",
         "250 HELP",
     ]
     assert wire.server.session.host_name == "client.example"
@@ -105,7 +106,7 @@ def test_lhlo_comes_first(connect: Connect, command: str) -> None:
 
 def test_help(connect: Connect) -> None:
     wire = connect(cls=LMTP)
-    verbs = "AUTH DATA HELP LHLO MAIL NOOP QUIT RCPT RSET VRFY"
+    verbs = "AUTH BDAT DATA HELP LHLO MAIL NOOP QUIT RCPT RSET VRFY"
     assert wire.say("HELP") == [f"250 Supported commands: {verbs}"]
     assert wire.say("HELP LHLO") == ["250 Syntax: LHLO hostname"]
     assert wire.say("HELP EHLO") == [f"501 Supported commands: {verbs}"]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LOCAL_ERROR = ["451 4.3.0 Error: local error in processing"]
 CANNOT_VRFY = "252 Cannot VRFY user, but will accept message and attempt delivery"
 
+OFFERED = ["SIZE 33554432", "8BITMIME", "PIPELINING", "CHUNKING"]
+
 # Each hook with the commands that lead to it, and what is answered without it.
 HOOKS: dict[str, tuple[list[str], str]] = {
     "HELO": (["HELO client.example"], "250 mx.example"),
@@ -300,7 +302,7 @@ def test_a_greeting_hook_owns_the_host_name(connect: Connect) -> None:
     assert wire.say("EHLO client.example")[-1] == "250 HELP"
     assert wire.server.session.host_name is None
     assert wire.say("MAIL FROM:<a@example.com>") == ["503 Error: send HELO first"]
-    lines = ["250-mx.example", "250-SIZE 33554432", "250-8BITMIME", "250-PIPELINING", "250 HELP"]
+    lines = ["250-mx.example", *(f"250-{line}" for line in OFFERED), "250 HELP"]
     assert handler.calls == [("client.example",), ("client.example", lines)]
 
 
@@ -412,7 +414,7 @@ def test_an_ehlo_hook_may_change_the_lines(connect: Connect) -> None:
         return lines
 
     wire = connect(handler_with(EHLO=add))
-    assert wire.ehlo() == ["mx.example", "XTRA", "SIZE 33554432", "8BITMIME", "PIPELINING", "HELP"]
+    assert wire.ehlo() == ["mx.example", "XTRA", *OFFERED, "HELP"]
 
 
 @pytest.mark.parametrize("returned", [None, [], ()])
@@ -446,7 +448,7 @@ async def old_ehlo(server: Any, session: Any, envelope: Any, name: str) -> str:
 def test_an_ehlo_hook_of_four_arguments(connect: Connect) -> None:
     with pytest.warns(DeprecationWarning, match="5-argument handle_EHLO"):
         wire = connect(handler_with(EHLO=old_ehlo))
-    assert wire.ehlo() == ["mx.example", "SIZE 33554432", "8BITMIME", "PIPELINING", "EXTRA", "HELP"]
+    assert wire.ehlo() == ["mx.example", *OFFERED, "EXTRA", "HELP"]
     assert wire.server.session.host_name == "client.example"
 
 
@@ -535,7 +537,7 @@ def test_process_message_is_not_asked_beside_handle_data(connect: Connect) -> No
 @pytest.mark.parametrize("kind", [mock.Mock, mock.MagicMock, mock.AsyncMock])
 def test_a_mock_has_no_hooks_of_its_own(connect: Connect, kind: Any) -> None:
     wire = connect(kind(), auth_require_tls=False)
-    assert wire.ehlo() == ["mx.example", "SIZE 33554432", "8BITMIME", "PIPELINING", "HELP"]
+    assert wire.ehlo() == ["mx.example", *OFFERED, "HELP"]
     wire.to_data()
     assert wire.say("Hello", ".") == ["250 OK"]
     assert wire.say("NOOP", "VRFY x", "RSET") == ["250 OK", CANNOT_VRFY, "250 OK"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from aiosmtpd.session import Envelope, Session
 
-ALL_VERBS = "AUTH DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY"
+ALL_VERBS = "AUTH BDAT DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY"
 CANNOT_VRFY = "252 Cannot VRFY user, but will accept message and attempt delivery"
 
 
@@ -64,6 +64,7 @@ def test_ehlo(connect: Connect) -> None:
         "250-SIZE 33554432",
         "250-8BITMIME",
         "250-PIPELINING",
+        "250-CHUNKING",
         "250 HELP",
     ]
     assert wire.server.session.host_name == "client.example"
@@ -308,7 +309,7 @@ def test_a_verb_of_a_subclass(connect: Connect) -> None:
         "259 here",
     ]
     assert wire.say("HELP") == [
-        "250 Supported commands: AUTH DATA EHLO HELO HELP MAIL NOOP PING QUIT RCPT RSET VRFY"
+        "250 Supported commands: AUTH BDAT DATA EHLO HELO HELP MAIL NOOP PING QUIT RCPT RSET VRFY"
     ]
     assert wire.say("HELP PING") == ["250 Syntax: PING [ignored]"]
     assert wire.say("HELP HIDDEN")[0].startswith("501 Supported commands: ")
@@ -334,7 +335,7 @@ def test_a_verb_that_is_shown_under_a_condition(connect: Connect) -> None:
         ("foo bar", '500 Error: command "FOO" not recognized'),
         (" MAIL", '500 Error: command "" not recognized'),
         ("LHLO x", '500 Error: command "LHLO" not recognized'),
-        ("BDAT 1 LAST", '500 Error: command "BDAT" not recognized'),
+        ("BURL x LAST", '500 Error: command "BURL" not recognized'),
         ("", "500 Error: bad syntax"),
         (b"\xff", "500 Error: bad syntax"),
         (b"no\x00op", "500 Error: bad syntax"),

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from .auth import Auth
 from .base import Extension, Server, syntax
+from .binarymime import BinaryMime
+from .chunking import Chunking
 from .deliverby import DeliverBy, DeliveryTime
 from .dsn import Dsn, OriginalRecipient
 from .eightbitmime import EightBitMime
@@ -21,6 +23,7 @@ from .limits import Limits
 from .mtpriority import MtPriority
 from .nosoliciting import NoSoliciting
 from .pipelining import Pipelining
+from .prdr import Prdr
 from .requiretls import RequireTls
 from .rrvs import Rrvs, ValidSince
 from .size import Size
@@ -34,6 +37,8 @@ __all__ = [
     "BUILT_IN",
     "DEFAULT",
     "Auth",
+    "BinaryMime",
+    "Chunking",
     "DeliverBy",
     "DeliveryTime",
     "Dsn",
@@ -50,6 +55,7 @@ __all__ = [
     "NoSoliciting",
     "OriginalRecipient",
     "Pipelining",
+    "Prdr",
     "RequireTls",
     "Rrvs",
     "Server",
@@ -71,12 +77,14 @@ DEFAULT: tuple[Extension, ...] = (
     StartTls(),
     Auth(),
     Pipelining(),
+    Chunking(),
     Expn(),
     Help(),
 )
 """The extensions of a server, in the order of their EHLO lines."""
 
 BUILT_IN: dict[str, Callable[[], Extension]] = {
+    "BINARYMIME": BinaryMime,
     "DELIVERBY": DeliverBy,
     "DSN": Dsn,
     "ENHANCEDSTATUSCODES": EnhancedStatusCodes,
@@ -85,6 +93,7 @@ BUILT_IN: dict[str, Callable[[], Extension]] = {
     "LIMITS": Limits,
     "MT-PRIORITY": MtPriority,
     "NO-SOLICITING": NoSoliciting,
+    "PRDR": Prdr,
     "REQUIRETLS": RequireTls,
     "RRVS": Rrvs,
 }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..protocol import Connection
     from ..session import Envelope, Session
+    from .table import ExtensionTable
 
 __all__ = ["Extension", "Server", "syntax"]
 
@@ -56,6 +57,7 @@ class Server(Protocol):
     session: Session
     envelope: Envelope
     transport: asyncio.Transport | None
+    _table: ExtensionTable
     _call_limits: dict[str, int] | None
     _connection: Connection
     _decode_data: bool
@@ -93,6 +95,9 @@ class Server(Protocol):
     def _advertised_mechanisms(self) -> list[str]:
         """The mechanisms that AUTH offers."""
 
+    async def _receive_chunk(self, arg: str | None) -> None:
+        """Receive a chunk of the message: BDAT."""
+
 
 class Extension:
     """An ESMTP extension (RFC 5321 section 2.2.2).
@@ -102,16 +107,20 @@ class Extension:
 
     Attributes:
         name: its keyword in the EHLO reply, in upper case.
+        needs: the names of the extensions that it cannot be without.
         mail_parameters: the keywords that it adds to MAIL, in upper case.
         rcpt_parameters: the keywords that it adds to RCPT, in upper case.
+        body_types: the values that it adds to the parameter BODY of MAIL, in upper case.
         longer: by how many octets it lengthens a command, by verb.
         checks: the verbs that :meth:`check` is to be asked about: ``MAIL``, ``RCPT``, ``DATA``,
             ``BDAT``.
     """
 
     name: ClassVar[str]
+    needs: ClassVar[frozenset[str]] = frozenset()
     mail_parameters: ClassVar[frozenset[str]] = frozenset()
     rcpt_parameters: ClassVar[frozenset[str]] = frozenset()
+    body_types: ClassVar[tuple[str, ...]] = ()
     longer: ClassVar[Mapping[str, int]] = {}
     checks: ClassVar[frozenset[str]] = frozenset()
 

@@ -17,6 +17,7 @@ class EightBitMime(Extension):
 
     name = "8BITMIME"
     mail_parameters = frozenset({"BODY"})
+    body_types = ("7BIT", "8BITMIME")
     longer: ClassVar[Mapping[str, int]] = {"MAIL": 17}  # RFC 6152 section 2
 
     def ehlo_line(self, server: Server) -> str | None:
@@ -27,8 +28,13 @@ class EightBitMime(Extension):
         """Give the body type: ``"7BIT"``, ``"8BITMIME"`` (RFC 6152 section 3), or one of others."""
         if not _is_possible(server):
             raise ProtocolError(reply=replies.MAIL_PARAMETERS_UNKNOWN)
-        if value is None or value.upper() not in ("7BIT", "8BITMIME"):
-            raise ProtocolError(reply=replies.BODY_UNKNOWN)
+        types = server._table.body_types
+        if value is None or value.upper() not in types:
+            raise ProtocolError(
+                reply=replies.BODY_UNKNOWN
+                if types == self.body_types
+                else replies.Reply(501, None, f"Error: BODY can only be one of {', '.join(types)}")
+            )
         return value.upper()
 
 

@@ -21,16 +21,17 @@ class ExtensionTable:
     Attributes:
         mail: the extension that knows a parameter of MAIL, by keyword.
         rcpt: the same for RCPT.
+        body_types: the values of the parameter BODY.
         longer: by how many octets a command may be longer after EHLO, by verb.
         verbs: the methods of the verbs that are added, by verb.
         checks: the extensions to ask about a command, by verb.
         filters: the extensions that every reply goes through.
 
     Raises:
-        ValueError: two of the extensions have the same parameter.
+        ValueError: two of the extensions have the same parameter, or one needs another.
     """
 
-    __slots__ = ("checks", "filters", "longer", "mail", "rcpt", "verbs")
+    __slots__ = ("body_types", "checks", "filters", "longer", "mail", "rcpt", "verbs")
 
     def __init__(self, extensions: tuple[Extension, ...]) -> None:
         self.mail: dict[str, Extension] = {}
@@ -38,7 +39,12 @@ class ExtensionTable:
         self.longer: dict[str, int] = {}
         self.verbs: dict[str, Verb] = {}
         self.checks: dict[str, tuple[Extension, ...]] = {}
+        self.body_types: tuple[str, ...] = ()
+        names = {extension.name for extension in extensions}
         for extension in extensions:
+            if missing := extension.needs - names:
+                raise ValueError(f"extensions: {extension.name} needs {', '.join(sorted(missing))}")
+            self.body_types += extension.body_types
             _add(self.mail, extension.mail_parameters, extension)
             _add(self.rcpt, extension.rcpt_parameters, extension)
             for verb, octets in extension.longer.items():

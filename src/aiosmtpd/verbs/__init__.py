@@ -2,6 +2,7 @@
 
 from .auth import AuthMechanismType, AuthVerbs, auth_mechanism
 from .base import MISSING, syntax
+from .chunks import ChunkVerbs
 from .proxy import ProxyOpening
 from .session import SessionVerbs
 from .tls import TLSSetupException, TlsVerbs
@@ -11,6 +12,7 @@ __all__ = [
     "MISSING",
     "AuthMechanismType",
     "AuthVerbs",
+    "ChunkVerbs",
     "ProxyOpening",
     "SessionVerbs",
     "TLSSetupException",

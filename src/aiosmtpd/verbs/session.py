@@ -26,6 +26,8 @@ class SessionVerbs(Verbs):
             await self.push("501 Syntax: HELO hostname")
             return
         self._set_rset_state()
+        if self._streamed is not None:
+            await self._end_stream()
         self.session.extended_smtp = False
         status = await self._call_handler_hook("HELO", hostname)
         if status is MISSING:
@@ -39,6 +41,8 @@ class SessionVerbs(Verbs):
             await self.push("501 Syntax: EHLO hostname")
             return
         self._set_rset_state()
+        if self._streamed is not None:
+            await self._end_stream()
         self.session.extended_smtp = True
         responses = await self._ask_ehlo_hook(hostname)
         if hasattr(self, "ehlo_hook"):

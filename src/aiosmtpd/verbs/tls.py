@@ -43,6 +43,8 @@ class TlsVerbs(Verbs):
             await self._report_tls_failure(failure)
             raise ConnectionResetError("the TLS handshake failed") from error
         self._forget_client()
+        if self._streamed is not None:
+            await self._end_stream()
         self._tls_handshake_okay = False
         try:
             self._tls_handshake_okay = await self._ask_tls_hook()

@@ -242,6 +242,8 @@ class TransactionVerbs(Verbs):
             await self.push("501 Syntax: RSET")
             return
         self._set_rset_state()
+        if self._streamed is not None:
+            await self._end_stream()
         if hasattr(self, "rset_hook"):
             warn_deprecated("handler.handle_RSET()", ".rset_hook()")
             await self.rset_hook()
