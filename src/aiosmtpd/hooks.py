@@ -62,7 +62,7 @@ __all__ = [
 ]
 
 DataReply: TypeAlias = str | Sequence[str] | Mapping[str, str]
-"""What answers a message: one reply, or on an LMTP server one for each recipient."""
+"""What answers a message: one reply, or one for each recipient on an LMTP server or after PRDR."""
 
 
 @runtime_checkable
@@ -230,9 +230,10 @@ class HandlesDATA(Protocol):
                 with ``decode_data``; ``original_content`` is always ``bytes``.
 
         Returns:
-            The reply, ``"250 OK"`` to accept. On an LMTP server (RFC 2033 section 4.2) it may be a
-            reply for each recipient, in a mapping or in the order of ``envelope.rcpt_tos``; a
-            recipient that the mapping lacks is answered 451.
+            The reply, ``"250 OK"`` to accept. On an LMTP server (RFC 2033 section 4.2), or where the
+            client asked for it by PRDR (draft-hall-prdr-00), it may be a reply for each recipient,
+            in a mapping or in the order of ``envelope.rcpt_tos``; a recipient that the mapping lacks
+            is answered 451.
         """
 
 
@@ -249,7 +250,8 @@ class HandlesBODY(Protocol):
         The hook owns what it makes of the octets until it has answered: a file that it began and
         did not finish is its own to remove. While it does not read, the server does not read from
         the client either, so memory stays bounded whatever the size. What it leaves unread is
-        thrown away.
+        thrown away. Where a message comes by BDAT (RFC 3030) it is called at the first chunk, in a
+        task of its own, and ``body`` goes on over all of them.
 
         Args:
             server: the SMTP object of this connection.
@@ -262,8 +264,8 @@ class HandlesBODY(Protocol):
 
         Raises:
             aiosmtpd.protocol.errors.BodyError: raised *by the body*, out of ``async for``: its kind
-                tells whether the message was too large, had too long a line, or was cut off. Let it
-                pass; the server answers the client with what the kind asks for.
+                tells whether the message was too large, had too long a line, or was cut off or
+                given up. Let it pass; the server answers the client with what the kind asks for.
         """
 
 

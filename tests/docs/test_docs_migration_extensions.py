@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiosmtpd.extensions import DEFAULT
 from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP
 from aiosmtpd.testing import converse
@@ -61,4 +62,21 @@ def test_m_54_8bitmime_comes_with_smtputf8() -> None:
         "C: MAIL FROM:<a@example.com> BODY=8BITMIME\nS: 250 OK",
         decode_data=True,
         enable_SMTPUTF8=True,
+    )
+
+
+def test_m_55_messages_may_come_by_bdat() -> None:
+    offered = (
+        "S: 220 ...\nC: EHLO client.example\nS: 250-mx.example\nS: ...\nS: 250-CHUNKING\nS: ..."
+    )
+    play(
+        f"{offered}\nS: 250 HELP\n"
+        "C: MAIL FROM:<a@example.com>\nS: 250 OK\nC: RCPT TO:<b@example.com>\nS: 250 OK\n"
+        "C: BDAT 7 LAST\nC: Hello\nS: 250 OK\nC: HELP\nS: 250 Supported commands: AUTH BDAT ..."
+    )
+    without = [extension for extension in DEFAULT if extension.name != "CHUNKING"]
+    play(
+        f'{GREETED}C: BDAT 0 LAST\nS: 500 Error: command "BDAT" not recognized\n'
+        "C: HELP\nS: 250 Supported commands: AUTH DATA ...",
+        extensions=without,
     )

@@ -120,7 +120,9 @@ def test_help(connect: Connect) -> None:
 def test_binarymime_is_offered_where_octets_stay_octets(connect: Connect) -> None:
     assert "BINARYMIME" not in connect().ehlo()
     assert "BINARYMIME" in connect(extensions=BINARY).ehlo()
-    assert "BINARYMIME" not in connect(extensions=BINARY, decode_data=True).ehlo()
+    for utf8 in (False, True):
+        wire = connect(extensions=BINARY, decode_data=True, enable_SMTPUTF8=utf8)
+        assert "BINARYMIME" not in wire.ehlo()
     assert BUILT_IN["BINARYMIME"] is BinaryMime
 
 
@@ -493,6 +495,11 @@ def test_a_binary_message_cannot_come_by_data() -> None:
         ({}, b"BINARYMIME", "501 Error: BODY can only be one of 7BIT, 8BITMIME"),
         ({"extensions": BINARY}, b"9BIT", "501 Error: BODY can only be one of ...BINARYMIME"),
         ({"extensions": BINARY, "decode_data": True}, b"BINARYMIME", "555 ..."),
+        (
+            {"extensions": BINARY, "decode_data": True, "enable_SMTPUTF8": True},
+            b"BINARYMIME",
+            "555 ...",
+        ),
         ({"extensions": BINARY}, b"7BIT", "250 OK"),
         ({"extensions": BINARY}, b"8bitmime", "250 OK"),
     ],

@@ -22,7 +22,7 @@ class BinaryMime(Extension):
     name = "BINARYMIME"
     needs = frozenset({"8BITMIME", "CHUNKING"})
     body_types = ("BINARYMIME",)
-    checks = frozenset({"DATA"})
+    checks = frozenset({"MAIL", "DATA"})
 
     def ehlo_line(self, server: Server) -> str | None:
         """Offer it where content is handed on as octets."""
@@ -31,6 +31,9 @@ class BinaryMime(Extension):
     def check(
         self, server: Server, verb: str, address: str | None, parameters: Mapping[str, Any]
     ) -> None:
-        """Refuse DATA for such a message (RFC 3030 section 3)."""
-        if server.envelope.mail_parameters.get("BODY") == "BINARYMIME":
+        """Refuse such a message where it is not offered, and DATA for it (RFC 3030 section 3)."""
+        if verb == "MAIL":
+            if server._decode_data and parameters.get("BODY") == "BINARYMIME":
+                raise ProtocolError(reply=replies.MAIL_PARAMETERS_UNKNOWN)
+        elif server.envelope.mail_parameters.get("BODY") == "BINARYMIME":
             raise ProtocolError(reply=replies.NEED_BDAT)
