@@ -50,6 +50,33 @@ def test_a_large_message(
     assert grown <= LIMITS[hook]
 
 
+CHUNK = {"one": SIZE, "many": 2**16}
+
+
+@pytest.mark.parametrize("chunks", CHUNK)
+@pytest.mark.parametrize("hook", LIMITS)
+def test_a_large_message_in_chunks(
+    start_hook: Start, watch_memory: WatchMemory, loop: str, hook: str, chunks: str
+) -> None:
+    message = LINES["dots"] * (SIZE // len(LINES["dots"]))
+    with start_hook(loop, hook) as program, program.client() as client:
+        client.ehlo()
+        client.mail("a@example.com")
+        client.rcpt("b@example.com")
+        with watch_memory(program.process.pid) as growth:
+            for start in range(0, len(message), CHUNK[chunks]):
+                chunk = message[start : start + CHUNK[chunks]]
+                client.putcmd("BDAT", str(len(chunk)))
+                client.send(chunk)
+                reply = client.getreply()
+                assert reply[0] == 250, reply
+            reply = client.docmd("BDAT", "0 LAST")
+            grown = growth()
+    print(f"{grown / 1024:.0f} KiB, {grown / len(message):.3f} times the message")
+    assert reply == (250, b"%d octets" % len(message))
+    assert grown <= LIMITS[hook]
+
+
 class Whole:
     async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:
         return "250 OK"
