@@ -35,7 +35,9 @@ from aiosmtpd.protocol import (
 from aiosmtpd.smtp import SMTP, AuthResult
 
 if TYPE_CHECKING:
-    from tests.unit.conftest import Connect, Wire
+    import ssl
+
+    from tests.unit.conftest import Connect, Run, Serve, Wire
 
 BINARY = (*DEFAULT, BinaryMime())
 
@@ -1063,6 +1065,54 @@ def test_replies_to_a_group_leave_together(connect: Connect) -> None:
     )
     assert wire.heard() == ["250 OK", "250 OK", ok(3), "250 OK"]
     assert len(wire.transport.record) - before <= 2
+
+
+@pytest.mark.parametrize("handler", [object, Streaming])
+def test_starttls_between_chunks(
+    run: Run,
+    serve: Serve,
+    server_context: ssl.SSLContext,
+    client_context: ssl.SSLContext,
+    handler: type[Any],
+) -> None:
+    async def converse() -> None:
+        hooks = handler()
+        async with serve(hooks, tls_context=server_context) as (client, _):
+            await client.say("EHLO client.example")
+            await client.say("MAIL FROM:<a@example.com>")
+            await client.say("RCPT TO:<b@example.com>")
+            assert await client.say("BDAT 5\r\none") == [ok(5)]
+            await client.starttls(client_context)
+            assert await client.say("BDAT 8 LAST\r\nSTARTTLS") == ["503 Error: send HELO first"]
+            assert await client.say("") == ["500 Error: bad syntax"]
+            if isinstance(hooks, Streaming):
+                assert hooks.ended == ["BodyIncomplete"]
+            await client.say("EHLO client.example")
+            await client.say("MAIL FROM:<a@example.com>")
+            await client.say("RCPT TO:<b@example.com>")
+            assert await client.say("BDAT 3 LAST\r\n\n") == ["250 OK"]
+
+    run(converse)
+
+
+def test_over_sockets(run: Run, serve: Serve) -> None:
+    async def converse() -> None:
+        content = random.Random(3030).randbytes(3_000_000)
+        handler = Streaming()
+        async with serve(handler) as (client, _):
+            await client.say("EHLO client.example")
+            for sizes in ([len(content)], [1_000_000] * 3, [1, 70_000, 90_000, 2_839_999]):
+                octets = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\n"
+                start = 0
+                for size in sizes:
+                    octets += b"BDAT %d\r\n%s" % (size, content[start : start + size])
+                    start += size
+                client.writer.write(octets + b"BDAT 0 LAST\r\n")
+                told = [await client.heard() for _ in range(len(sizes) + 3)]
+                assert told == [["250 OK"]] * 2 + [[ok(size)] for size in sizes] + [["250 OK"]]
+                assert handler.content == content
+
+    run(converse)
 
 
 # -- by chance ------------------------------------------------------------------------------------
