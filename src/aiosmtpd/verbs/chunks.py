@@ -263,9 +263,8 @@ class ChunkVerbs(TransactionVerbs):
 
     def _give_up_stream(self, fault: BodyError | None = None) -> None:
         """Tell a hook that reads a message that no more of it will come."""
-        if self._streamed is not None:
-            fault = fault or BodyIncomplete("the client gave the message up")
-            self._streamed.body.fail(fault)
+        assert self._streamed is not None
+        self._streamed.body.fail(fault or BodyIncomplete("the client gave the message up"))
 
     async def _end_stream(self, error: BaseException | None = None) -> None:
         """Tell a hook that reads a message that no more of it will come; wait for its end.
@@ -273,8 +272,8 @@ class ChunkVerbs(TransactionVerbs):
         Args:
             error: what ended the message, and is told by others; None if it was given up.
         """
-        assert self._streamed is not None
         self._give_up_stream(error if isinstance(error, BodyError) else None)
+        assert self._streamed is not None
         task = self._streamed.task
         cancellation: asyncio.CancelledError | None = None
         while not task.done():
