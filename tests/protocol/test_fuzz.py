@@ -97,6 +97,8 @@ def _command(line: bytes, limit: int, utf8: bool) -> Seen:
     if not line or parts is None:
         return (BadCommand,)
     argument = parts[2] or b""
+    if any(octet == 127 or (octet < 32 and octet != 9) for octet in argument):
+        return (BadCommand,)
     if not utf8 and any(octet > 127 for octet in argument):
         return (NonAsciiCommand,)
     text = argument.decode("utf-8", "surrogateescape").strip()
