@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..protocol import Phase, Reply, phase_of
 from ..protocol.grammar import is_address_literal, is_domain
+from ..protocol.reply import repeated
 from .base import Extension, Server, syntax
 
 __all__ = ["Etrn"]
@@ -38,11 +39,13 @@ class Etrn(Extension):
         if phase_of(server.session, server.envelope) in (Phase.MAIL, Phase.RECIPIENTS):
             await server.push(_IN_TRANSACTION)
             return
-        if not _is_node(arg or "", utf8=server.enable_SMTPUTF8):
+        node = arg or ""
+        if not _is_node(node, utf8=server.enable_SMTPUTF8):
             await server.push(_SYNTAX)
             return
-        status = await server._call_handler_hook("ETRN", arg)
-        default = f"250 OK, queuing for node {arg} started"  # RFC 1985 section 5.3
+        status = await server._call_handler_hook("ETRN", node)
+        # RFC 1985 section 5.3
+        default = f"250 OK, queuing for node {repeated(node)} started"
         await server.push(server._default_for(status, default, "ETRN"))
 
 

@@ -11,7 +11,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Reply", "encode_reply"]
+__all__ = ["Reply", "encode_reply", "repeated"]
+
+# A line of a reply has at most 512 octets (RFC 5321 section 4.5.3.1.5); this leaves room for all that
+# stands around what is repeated.
+_REPEATED_LIMIT = 400
 
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?![^ ])", re.ASCII)
 
@@ -94,6 +98,20 @@ def encode_reply(status: str | bytes, encoding: str = "ascii") -> bytes:
     raise TypeError(f"status: a reply is str or bytes, not {type(status).__name__}")
 
 
+def repeated(text: str) -> str:
+    """Give what a client sent in a form that a reply may repeat.
+
+    Args:
+        text: what the client sent, on one line.
+
+    Returns:
+        The text; or the beginning of it, escaped, where the line of the reply would be longer than
+        RFC 5321 section 4.5.3.1.5 allows.
+    """
+    escaped = text.encode("ascii", "backslashreplace").decode("ascii")
+    return text if len(escaped) <= _REPEATED_LIMIT else f"{escaped[:_REPEATED_LIMIT]}..."
+
+
 # -- the catalogue, by code -----------------------------------------------------------------------
 
 START_TLS = Reply(220, None, "Ready to start TLS")
@@ -148,7 +166,7 @@ RCPT_PARAMETERS_UNKNOWN = Reply(555, None, "RCPT TO parameters not recognized or
 
 def command_unknown(verb: str) -> Reply:
     """The answer to a verb that nobody implements."""
-    return Reply(500, None, f'Error: command "{verb}" not recognized')
+    return Reply(500, None, f'Error: command "{repeated(verb)}" not recognized')
 
 
 def send_greeting_first(verb: str) -> Reply:
@@ -158,7 +176,7 @@ def send_greeting_first(verb: str) -> Reply:
 
 def sent_too_many_times(verb: str) -> Reply:
     """The answer to a verb over its ``command_call_limit``."""
-    return Reply(421, "4.7.0", f"{verb} sent too many times")
+    return Reply(421, "4.7.0", f"{repeated(verb)} sent too many times")
 
 
 def octets_received(count: int) -> Reply:

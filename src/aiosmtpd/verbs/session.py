@@ -106,7 +106,7 @@ class SessionVerbs(Verbs):
         arg, utf8 = self._split_vrfy(arg)
         address, rest = self._getaddr(arg)
         if address is None:
-            status: Any = f"502 Could not VRFY {arg}"
+            status: Any = f"502 Could not VRFY {replies.repeated(arg)}"
         else:
             status = await self._call_handler_hook("VRFY", arg if rest else address)
             status = self._default_for(status, replies.CANNOT_VRFY, "VRFY")
