@@ -209,6 +209,10 @@ def test_external(authzid: str, initial: bool) -> None:
     converse(*begin, SUCCESS, "> NOOP", f"250 {authzid or 'anne'} True", **CERTIFIED)
 
 
+def test_external_by_a_client_that_says_nothing_as_if_it_were_an_initial_response() -> None:
+    converse("> AUTH EXTERNAL", "334 ", "> =", SUCCESS, "> NOOP", "250 anne True", **CERTIFIED)
+
+
 def test_a_client_may_act_as_whom_it_is_allowed_to() -> None:
     plain = "AUTH PLAIN " + b64("team\0anne\0s3cret")
     converse(f"> {plain}", SUCCESS, "> NOOP", "250 team True")
@@ -249,6 +253,7 @@ WRONG: list[list[str]] = [
     # What the mechanism does not allow.
     ["> AUTH PLAIN =", UNSPLITTABLE],
     ["> AUTH PLAIN", "334 ", "> ", UNSPLITTABLE],
+    ["> AUTH PLAIN", "334 ", "> =", UNSPLITTABLE],
     ["> AUTH CRAM-MD5 YQ==", UNSPLITTABLE],
     ["> AUTH CRAM-MD5 =", UNSPLITTABLE],
     ["> AUTH CRAM-MD5", challenge(CRAM), "> YW5uZQ==", UNSPLITTABLE],

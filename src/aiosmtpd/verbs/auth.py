@@ -376,6 +376,10 @@ class AuthVerbs(Verbs):
             log.warning("%r aborted AUTH with '*'", self.session.peer)
             await self.push(replies.AUTH_ABORTED)
             return MISSING
+        if line == b"=" and server_message == "334 ":
+            # To be asked for an initial response by an empty challenge is the same to some clients,
+            # such as curl; it is no base64, so nothing else can be meant.
+            return b""
         return await self._decode_response(line)
 
     async def _decode_response(self, encoded: bytes | str) -> _Missing | bytes:
