@@ -102,7 +102,7 @@ class AttributesExtension(Extension):
         if not self._is_listed(server):
             log.warning("%r may not send %s", server.session.peer, self.name)
             raise ProtocolError(reply=_NOT_AUTHORIZED)
-        if phase_of(server.session, server.envelope) in (Phase.MAIL, Phase.RECIPIENTS):
+        if phase_of(server.session, server.envelope) not in (Phase.CONNECTED, Phase.GREETED):
             raise ProtocolError(reply=_IN_TRANSACTION)
         given = (arg or "").split()
         if not given:

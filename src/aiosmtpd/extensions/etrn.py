@@ -36,7 +36,7 @@ class Etrn(Extension):
         greeting = "LHLO" if server._greeting_verb == "LHLO" else "EHLO"
         if await server.check_helo_needed(greeting) or await server.check_auth_needed("ETRN"):
             return
-        if phase_of(server.session, server.envelope) in (Phase.MAIL, Phase.RECIPIENTS):
+        if phase_of(server.session, server.envelope) not in (Phase.CONNECTED, Phase.GREETED):
             await server.push(_IN_TRANSACTION)
             return
         node = arg or ""
