@@ -17,6 +17,7 @@ import ssl
 import warnings
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from sys import intern
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import __version__
@@ -446,7 +447,8 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
             return self._turn_away(command, replies.TLS_REFUSED)
         if self._call_limits is not None and self._is_over_limit(verb):
             return self._hang_up(replies.sent_too_many_times(verb))
-        method = getattr(self, "smtp_" + verb, None) or self._find_verb(verb)
+        # Python remembers where it found a name, but only by the very same string.
+        method = getattr(self, intern("smtp_" + verb), None) or self._find_verb(verb)
         return self._answer_unknown(verb) if method is None else method(command.argument)
 
     def _turn_away(self, command: Command, status: str) -> Awaitable[None]:
@@ -562,7 +564,7 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
         hook = (
             self._find_hook("handle_" + command)
             if self._handler_lists_hooks
-            else getattr(self.event_handler, "handle_" + command, None)
+            else getattr(self.event_handler, intern("handle_" + command), None)
         )
         if hook is None:
             return MISSING

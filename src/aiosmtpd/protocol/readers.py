@@ -34,6 +34,8 @@ _new = tuple.__new__
 _CONTROL = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
 
 _DOT_LINE = b"\r\n."
+# What of a body is looked at in one go for dots; the header fields, which have many, fill one or two.
+_WINDOW = 8192
 _END_OF_BODY = b"\r\n.\r\n"
 # What a streamed body is cut into. One read of a socket may bring several times as much, and whoever
 # copies a chunk on its way, as undoing transparency does, needs that much memory again.
@@ -258,10 +260,7 @@ class BodyReader:
         stop = len(octets)
         if self.stream and self._fault is None and stop - start > _CHUNK_LIMIT:
             stop = start + _CHUNK_SIZE
-        # Looking for the one octet first runs at the speed of memory, and a base64 attachment has no
-        # dot at all; the slower search for three begins where it can succeed.
-        dot = octets.find(b".", start, stop)
-        hit = octets.find(_DOT_LINE, max(start, dot - 2), stop) if dot >= 0 else -1
+        hit = _find_dot_line(octets, start, stop)
         end = octets.find(_END_OF_BODY, hit, stop) if hit >= 0 else -1
         if end >= 0:
             data = octets[start : end + 2]
@@ -333,3 +332,19 @@ class BodyReader:
             return None
         self.done = True
         return BodyEnd()
+
+
+def _find_dot_line(octets: bytes, start: int, stop: int) -> int:
+    """Give the place of the first CRLF with a dot behind it, or -1.
+
+    Looking for the one octet runs at the speed of memory, and a base64 attachment has no dot at all. So
+    the search for three, which takes ten times as long, is only made in those windows that have one.
+    """
+    for window in range(start, stop, _WINDOW):
+        end = min(window + _WINDOW, stop)
+        dot = octets.find(b".", window, end)
+        if dot >= 0:
+            hit = octets.find(_DOT_LINE, max(start, dot - 2), end)
+            if hit >= 0:
+                return hit
+    return -1
