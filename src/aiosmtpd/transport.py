@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from .deadlines import Deadlines
 from .protocol import Command, Connection, Event, Mode, ProtocolError
 from .protocol import reply as replies
+from .receiving import share_read_buffer
 from .streams import StreamReaderFace, StreamWriterFace
 
 if TYPE_CHECKING:
@@ -202,6 +203,7 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
         self._reset_timeout()
         if self._proxy_timeout is not None:
             self._opened = self._since
+        share_read_buffer(self, transport, self.loop)
         self._handler_coroutine = self.loop.create_task(self._handle_client())
 
     def data_received(self, data: bytes) -> None:
