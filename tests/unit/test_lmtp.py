@@ -106,7 +106,7 @@ def test_lhlo_comes_first(connect: Connect, command: str) -> None:
 
 def test_help(connect: Connect) -> None:
     wire = connect(cls=LMTP)
-    verbs = "AUTH BDAT DATA HELP LHLO MAIL NOOP QUIT RCPT RSET VRFY"
+    verbs = "AUTH DATA HELP LHLO MAIL NOOP QUIT RCPT RSET VRFY"
     assert wire.say("HELP") == [f"250 Supported commands: {verbs}"]
     assert wire.say("HELP LHLO") == ["250 Syntax: LHLO hostname"]
     assert wire.say("HELP EHLO") == [f"501 Supported commands: {verbs}"]

@@ -169,7 +169,7 @@ def test_help_of_lmtp() -> None:
         """
         S: 220 ...
         C: HELP
-        S: 250 Supported commands: AUTH BDAT DATA HELP LHLO MAIL NOOP QUIT RCPT RSET VRFY
+        S: 250 Supported commands: AUTH DATA HELP LHLO MAIL NOOP QUIT RCPT RSET VRFY
         C: HELP LHLO
         S: 250 Syntax: LHLO hostname
         C: HELP EHLO

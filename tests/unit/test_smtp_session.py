@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from aiosmtpd.session import Envelope, Session
 
-ALL_VERBS = "AUTH BDAT DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY"
+ALL_VERBS = "AUTH DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY"
 CANNOT_VRFY = "252 Cannot VRFY user, but will accept message and attempt delivery"
 
 
@@ -309,7 +309,7 @@ def test_a_verb_of_a_subclass(connect: Connect) -> None:
         "259 here",
     ]
     assert wire.say("HELP") == [
-        "250 Supported commands: AUTH BDAT DATA EHLO HELO HELP MAIL NOOP PING QUIT RCPT RSET VRFY"
+        "250 Supported commands: AUTH DATA EHLO HELO HELP MAIL NOOP PING QUIT RCPT RSET VRFY"
     ]
     assert wire.say("HELP PING") == ["250 Syntax: PING [ignored]"]
     assert wire.say("HELP HIDDEN")[0].startswith("501 Supported commands: ")

@@ -23,7 +23,7 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def syntax(
-    text: str, extended: str | None = None, when: str | None = None
+    text: str, extended: str | None = None, when: str | None = None, *, listed: bool = True
 ) -> Callable[[_Method], _Method]:
     """Give a verb its line in HELP.
 
@@ -31,12 +31,14 @@ def syntax(
         text: the syntax, for example ``"PING [ignored]"``.
         extended: what to add to it once the client greeted with EHLO or LHLO.
         when: the name of an attribute of the server that must be true for the verb to be shown.
+        listed: whether HELP without an argument names the verb; HELP with its name tells of it anyway.
     """
 
     def decorate(method: _Method) -> _Method:
         method.__smtp_syntax__ = text  # type: ignore[attr-defined]
         method.__smtp_syntax_extended__ = extended  # type: ignore[attr-defined]
         method.__smtp_syntax_when__ = when  # type: ignore[attr-defined]
+        method.__smtp_syntax_listed__ = listed  # type: ignore[attr-defined]
         return method
 
     return decorate

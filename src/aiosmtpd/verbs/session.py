@@ -156,12 +156,13 @@ class SessionVerbs(Verbs):
         verbs = sorted(
             verb
             for verb in own | self._table.verbs.keys()
-            if self._syntax_available(self._find_verb(verb))
+            if self._syntax_available(method := self._find_verb(verb))
+            and getattr(method, "__smtp_syntax_listed__", True)
         )
         await self.push(f"{code} Supported commands: {' '.join(verbs)}")
 
     def _syntax_available(self, method: Callable[..., Any] | None) -> bool:
-        """Tell whether HELP shows a verb."""
+        """Tell whether HELP knows a verb."""
         if method is None or not hasattr(method, "__smtp_syntax__"):
             return False
         when = getattr(method, "__smtp_syntax_when__", None)
