@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from functools import cache
-from pathlib import Path
 
 import pytest
+from tests.docs.naming import ROOT, cells_of, functions_of, named_tests, page
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "changelog-of-1x.md").read_text(encoding="utf-8")
+PAGE = page("changelog-of-1x.md")
 ROWS = [line for line in PAGE.splitlines() if line.startswith("| ") and "Shown by" not in line]
-NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
 
 
-@cache
-def names_in(path: Path) -> frozenset[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return frozenset(
-        node.name
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-    )
-
-
-@pytest.mark.parametrize(("path", "name"), NAMED)
+@pytest.mark.parametrize(("path", "name"), named_tests(PAGE))
 def test_named_test_exists(path: str, name: str) -> None:
-    assert name in names_in(ROOT / path)
+    assert name in functions_of(path)
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_every_entry_names_a_place_and_a_test(row: str) -> None:
-    _, entry, where, shown, _ = re.split(r"(?<!\\)\|", row)
-    assert entry.strip()
-    assert re.search(r"`tests/[\w/]+\.py::\w+`", shown), entry
+    entry, where, shown = cells_of(row)
+    assert entry
+    assert named_tests(shown), entry
     for module in re.findall(r"`([\w/]+\.py)`", where):
         candidates = [ROOT / module, ROOT / "src" / "aiosmtpd" / module]
         assert any(candidate.is_file() for candidate in candidates), module
