@@ -261,8 +261,19 @@ def parse_reverse_path(text: str, *, utf8: bool = False) -> tuple[str, str]:
     Raises:
         MalformedAddress: if no path stands there, or anything but a space follows it.
     """
-    mailbox, rest = _parse_path(text, utf8)
-    return mailbox or "<>", rest
+    grammar = _UTF8 if utf8 else _ASCII
+    match = grammar.path.match(text) or grammar.unbracketed_path.match(text)
+    if match is None:
+        modern = modern_path(text)
+        match = grammar.path.match(modern)
+        if match is None:
+            raise MalformedAddress(f"not a path: {text!r}")
+        text = modern
+    mailbox = match[1] or "<>"
+    if len(mailbox) > _SHORT:
+        _check_domain_length(mailbox)
+    end = match.end()
+    return mailbox, text[end:].rstrip("\t ") if end < len(text) else ""
 
 
 def parse_forward_path(text: str, *, utf8: bool = False) -> tuple[str, str]:
@@ -281,8 +292,8 @@ def parse_forward_path(text: str, *, utf8: bool = False) -> tuple[str, str]:
         MalformedAddress: if no path stands there, it is the null path, or anything but a space
             follows it.
     """
-    mailbox, rest = _parse_path(text, utf8)
-    if mailbox is None:
+    mailbox, rest = parse_reverse_path(text, utf8=utf8)
+    if mailbox == "<>":
         raise MalformedAddress("the null path cannot be a recipient")
     return mailbox, rest
 
@@ -459,23 +470,6 @@ def decode_addr_xtext(text: str, *, utf8: bool = False) -> str:
     if mailbox != address:
         raise MalformedParameters(f"a space after the mailbox: {text!r}")
     return mailbox
-
-
-def _parse_path(text: str, utf8: bool) -> tuple[str | None, str]:
-    """Return the mailbox, None for the null path, and what follows the path."""
-    grammar = _UTF8 if utf8 else _ASCII
-    match = grammar.path.match(text) or grammar.unbracketed_path.match(text)
-    if match is None:
-        modern = modern_path(text)
-        match = grammar.path.match(modern)
-        if match is None:
-            raise MalformedAddress(f"not a path: {text!r}")
-        text = modern
-    mailbox: str | None = match[1]
-    if mailbox is not None and len(mailbox) > _SHORT:
-        _check_domain_length(mailbox)
-    end = match.end()
-    return mailbox, text[end:].rstrip("\t ") if end < len(text) else ""
 
 
 def _check_domain_length(mailbox: str) -> str:

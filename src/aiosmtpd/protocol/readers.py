@@ -340,11 +340,11 @@ def _find_dot_line(octets: bytes, start: int, stop: int) -> int:
     Looking for the one octet runs at the speed of memory, and a base64 attachment has no dot at all. So
     the search for three, which takes ten times as long, is only made in those windows that have one.
     """
-    for window in range(start, stop, _WINDOW):
-        end = min(window + _WINDOW, stop)
-        dot = octets.find(b".", window, end)
-        if dot >= 0:
-            hit = octets.find(_DOT_LINE, max(start, dot - 2), end)
-            if hit >= 0:
-                return hit
+    dot = octets.find(b".", start, stop)
+    while dot >= 0:
+        end = min(dot + _WINDOW, stop)
+        hit = octets.find(_DOT_LINE, max(start, dot - 2), end)
+        if hit >= 0:
+            return hit
+        dot = octets.find(b".", end, stop)
     return -1

@@ -191,9 +191,12 @@ class TransactionVerbs(Verbs):
         if status is MISSING:
             envelope.mail_from = address
             envelope.mail_options.extend(options)
+            status = replies.OK
+        else:
+            status = self._default_for(status, replies.OK, "MAIL")
         if self._verbose:
             log.info("%r sender: %s", self.session.peer, address)
-        await self.push(self._default_for(status, replies.OK, "MAIL"))
+        await self.push(status)
 
     @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
     async def smtp_RCPT(self, arg: str | None) -> None:
@@ -213,13 +216,16 @@ class TransactionVerbs(Verbs):
         if status is MISSING:
             envelope.rcpt_tos.append(address)
             envelope.rcpt_options.extend(options)
+            status = replies.OK
+        else:
+            if self.enable_SMTPUTF8 and not envelope.smtp_utf8:
+                status = without_utf8(status, "RCPT")
+            status = self._default_for(status, replies.OK, "RCPT")
         while len(envelope.rcpt_tos) > len(envelope.rcpt_parameters):  # a hook may accept several
             envelope.rcpt_parameters.append(parameters)
         if self._verbose:
             log.info("%r recip: %s", self.session.peer, address)
-        if status is not MISSING and self.enable_SMTPUTF8 and not envelope.smtp_utf8:
-            status = without_utf8(status, "RCPT")
-        await self.push(self._default_for(status, replies.OK, "RCPT"))
+        await self.push(status)
 
     def _count_domain(self, address: str, limit: int) -> None:
         """Note the domain of a recipient; RFC 9422 section 4.3 counts those of a session.
