@@ -11,13 +11,10 @@ import base64
 import email
 import email.policy
 import hashlib
-import os
 import random
 import re
-import shutil
 import smtplib
 import ssl
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -26,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.e2e.programs import TIMEOUT, installed, run
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Certificate, Program, Start
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SERVING = Path(__file__).with_name("serving.py")
 USER, PASSWORD = "anne@example.com", "two words, and = signs"
-TIMEOUT = 30
 SIZE_LIMIT = 40_000_000
 
 
@@ -125,28 +122,6 @@ class Way:
     @property
     def context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.authority)
-
-
-def installed(name: str, package: str) -> str:
-    """Give the path of a program; skip the test where it is missing."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-    if path is None:
-        pytest.skip(f"{name} is not installed (Debian: {package})")
-    return path
-
-
-def run(*command: str | Path) -> None:
-    """Run a client in an environment in which it takes what it is told to be UTF-8."""
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
-    ended = subprocess.run(
-        command,
-        capture_output=True,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    assert ended.returncode == 0, (ended.stdout[-2000:], ended.stderr[-2000:])
 
 
 def by_swaks(mail: Mail, way: Way, directory: Path) -> bytes:

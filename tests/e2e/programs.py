@@ -1,0 +1,68 @@
+"""Programs of others, as the tests run them: in an environment of their own, and never for long."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+__all__ = ["TIMEOUT", "Ended", "installed", "run", "try_to_run"]
+
+TIMEOUT = 30
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A program that has ended.
+
+    Attributes:
+        status: its exit status.
+        said: what it wrote, to the standard output and to the standard error.
+    """
+
+    status: int
+    said: str
+
+
+def installed(name: str, package: str) -> str:
+    """Give the path of a program; skip the test where it is missing."""
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    if path is None:
+        pytest.skip(f"{name} is not installed (Debian: {package})")
+    return path
+
+
+def try_to_run(
+    *command: str | Path, given: bytes = b"", environment: Mapping[str, str] | None = None
+) -> Ended:
+    """Run a program to its end, in an environment in which it takes what it is told to be UTF-8.
+
+    Args:
+        command: the program and its arguments.
+        given: its standard input.
+        environment: variables to add to the environment.
+    """
+    ended = subprocess.run(
+        command,
+        input=given,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
+        timeout=TIMEOUT,
+        check=False,
+    )
+    return Ended(ended.returncode, ended.stdout.decode(errors="replace"))
+
+
+def run(
+    *command: str | Path, given: bytes = b"", environment: Mapping[str, str] | None = None
+) -> str:
+    """Run a program, which must succeed; give what it wrote."""
+    ended = try_to_run(*command, given=given, environment=environment)
+    assert ended.status == 0, ended.said[-4000:]
+    return ended.said
