@@ -394,11 +394,6 @@ def test_extensions_of_the_constructor_replace_the_default(connect: Connect) -> 
     assert connect(extensions=[]).ehlo()[1:] == []
 
 
-def test_two_extensions_with_one_parameter(connect: Connect) -> None:
-    with pytest.raises(ValueError, match="extensions: two of them have the parameter ENVID"):
-        connect(extensions=[Dsn(), Dsn()])
-
-
 class Loud(Extension):
     """Every reply in capitals, with the verb."""
 

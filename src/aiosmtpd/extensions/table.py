@@ -9,6 +9,9 @@ from .base import Extension, Server
 
 __all__ = ["ExtensionTable", "table_of"]
 
+# The verbs that extensions may judge.
+_CHECKED = frozenset({"MAIL", "RCPT", "DATA", "BDAT"})
+
 Verb = Callable[[Server, str | None], Awaitable[None]]
 
 
@@ -28,7 +31,9 @@ class ExtensionTable:
         filters: the extensions that every reply goes through.
 
     Raises:
-        ValueError: two of the extensions have the same parameter, or one needs another.
+        TypeError: one of them is no :class:`Extension`, or has no name.
+        ValueError: an extension is there twice, two have the same parameter, one needs another, or one
+            names what is never asked for.
     """
 
     __slots__ = ("body_types", "checks", "filters", "longer", "mail", "rcpt", "verbs")
@@ -40,8 +45,9 @@ class ExtensionTable:
         self.verbs: dict[str, Verb] = {}
         self.checks: dict[str, tuple[Extension, ...]] = {}
         self.body_types: tuple[str, ...] = ()
-        names = {extension.name for extension in extensions}
+        names = _names_of(extensions)
         for extension in extensions:
+            _check_names(extension)
             if missing := extension.needs - names:
                 raise ValueError(f"extensions: {extension.name} needs {', '.join(sorted(missing))}")
             self.body_types += extension.body_types
@@ -60,6 +66,32 @@ class ExtensionTable:
             for extension in extensions
             if type(extension).filter_reply is not Extension.filter_reply
         )
+
+
+def _names_of(extensions: tuple[Extension, ...]) -> set[str]:
+    names: set[str] = set()
+    for extension in extensions:
+        if isinstance(extension, type):
+            name = extension.__name__
+            raise TypeError(f"extensions: {name} is a class, an object of it is needed")
+        if not isinstance(extension, Extension):
+            raise TypeError(f"extensions: {extension!r} is no Extension")
+        if not hasattr(extension, "name"):
+            raise TypeError(f"extensions: {type(extension).__name__} has no name")
+        if extension.name in names:
+            raise ValueError(f"extensions: {extension.name} is there twice")
+        names.add(extension.name)
+    return names
+
+
+def _check_names(extension: Extension) -> None:
+    """Refuse what is looked up in upper case, and would never be found."""
+    for word in (*extension.mail_parameters, *extension.rcpt_parameters, *extension.longer):
+        if word != word.upper():
+            raise ValueError(f"extensions: {extension.name}: {word!r} is not in upper case")
+    if unasked := extension.checks - _CHECKED:
+        unknown = ", ".join(sorted(unasked))
+        raise ValueError(f"extensions: {extension.name}: there is no check of {unknown}")
 
 
 def _add(table: dict[str, Extension], keywords: frozenset[str], extension: Extension) -> None:
