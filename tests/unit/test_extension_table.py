@@ -31,6 +31,13 @@ class LowerVerb(Extension):
     longer: ClassVar[Mapping[str, int]] = {"mail": 10}
 
 
+class LowerMethod(Extension):
+    name = "X-LOWER"
+
+    async def smtp_xlower(self, server: Any, arg: str | None) -> None:
+        raise NotImplementedError
+
+
 class OtherCheck(Extension):
     name = "X-CHECK"
     checks = frozenset({"RSET"})
@@ -65,9 +72,10 @@ def test_what_is_no_extension(extensions: tuple[Any, ...], text: str) -> None:
         ((LowerParameter(),), "extensions: X-LOWER: 'x-lower' is not in upper case"),
         ((LowerRecipientParameter(),), "extensions: X-LOWER: 'X-lower' is not in upper case"),
         ((LowerVerb(),), "extensions: X-LOWER: 'mail' is not in upper case"),
+        ((LowerMethod(),), "extensions: X-LOWER: 'xlower' is not in upper case"),
         ((OtherCheck(),), "extensions: X-CHECK: there is no check of RSET"),
     ],
-    ids=["twice", "strict", "parameter", "mail", "rcpt", "longer", "check"],
+    ids=["twice", "strict", "parameter", "mail", "rcpt", "longer", "verb", "check"],
 )
 def test_what_cannot_work(extensions: tuple[Extension, ...], text: str) -> None:
     with pytest.raises(ValueError, match=text):

@@ -20,14 +20,14 @@ from .base import Extension, Server
 if TYPE_CHECKING:
     from ..session import Session
 
-__all__ = ["AttributesExtension", "parse_address", "parse_port"]
+__all__ = ["UNAVAILABLE", "AttributesExtension", "parse_address", "parse_port"]
 
 log = logging.getLogger("mail.log")
 
 _NOT_AUTHORIZED = Reply(550, "5.7.0", "Error: insufficient authorization")
 _IN_TRANSACTION = Reply(503, "5.5.1", "Error: mail transaction in progress")
 _SIZE_LIMIT = 255  # XC note 1, XF note 1
-_UNAVAILABLE = "[UNAVAILABLE]"
+UNAVAILABLE = "[UNAVAILABLE]"
 _IPV6_TAG = "IPV6:"
 
 
@@ -87,9 +87,8 @@ class AttributesExtension(Extension):
 
     def _is_listed(self, server: Server) -> bool:
         peer = _connected_peer(server)
-        if isinstance(
-            peer, str
-        ):  # a Unix socket's path, mostly empty; not one that a proxy told of
+        if isinstance(peer, str):
+            # The path of a Unix socket, mostly empty; but not one that a proxy told of.
             return self.unix_sockets and server.session.proxy_data is None
         return self.networks.has_peer(peer)
 
@@ -120,11 +119,11 @@ class AttributesExtension(Extension):
             value = None
         if not value or len(value) > _SIZE_LIMIT:
             raise _syntax_error(f"Error: bad {name} attribute")
-        unavailable = value.upper() == _UNAVAILABLE
-        value = self._parse_value(server, name, _UNAVAILABLE if unavailable else value)
+        unavailable = value.upper() == UNAVAILABLE
+        value = self._parse_value(server, name, UNAVAILABLE if unavailable else value)
         if value is None:
             raise _syntax_error(f"Error: bad {name} attribute")
-        return name, None if value == _UNAVAILABLE else value
+        return name, None if value == UNAVAILABLE else value
 
     def _parse_value(self, server: Server, name: str, value: str) -> str | None:
         """Give what a value means, ``[UNAVAILABLE]`` itself included; None if it is malformed."""

@@ -1,4 +1,4 @@
-"""AUTH (RFC 4954): its EHLO line and its parameter of MAIL; the verb is in :mod:`aiosmtpd.auth`."""
+"""AUTH (RFC 4954): its EHLO line and its parameter of MAIL; the verb is the server's."""
 
 from __future__ import annotations
 

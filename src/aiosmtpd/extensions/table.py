@@ -12,6 +12,9 @@ __all__ = ["ExtensionTable", "table_of"]
 # The verbs that extensions may judge.
 _CHECKED = frozenset({"MAIL", "RCPT", "DATA", "BDAT"})
 
+# What the names of the methods begin with that are verbs.
+_VERB = "smtp_"
+
 Verb = Callable[[Server, str | None], Awaitable[None]]
 
 
@@ -57,15 +60,18 @@ class ExtensionTable:
                 self.longer[verb] = self.longer.get(verb, 0) + octets
             for verb in extension.checks:
                 self.checks[verb] = (*self.checks.get(verb, ()), extension)
-            for attribute in dir(extension):
-                if attribute.startswith("smtp_"):
-                    verb = attribute.removeprefix("smtp_")
-                    self.verbs.setdefault(verb, getattr(extension, attribute))
+            for verb in _verbs_of(extension):
+                self.verbs.setdefault(verb, getattr(extension, _VERB + verb))
         self.filters = tuple(
             extension
             for extension in extensions
             if type(extension).filter_reply is not Extension.filter_reply
         )
+
+
+def _verbs_of(extension: Extension) -> list[str]:
+    names = (name for name in dir(extension) if name.startswith(_VERB))
+    return [name.removeprefix(_VERB) for name in names]
 
 
 def _names_of(extensions: tuple[Extension, ...]) -> set[str]:
@@ -86,7 +92,8 @@ def _names_of(extensions: tuple[Extension, ...]) -> set[str]:
 
 def _check_names(extension: Extension) -> None:
     """Refuse what is looked up in upper case, and would never be found."""
-    for word in (*extension.mail_parameters, *extension.rcpt_parameters, *extension.longer):
+    words = (*extension.mail_parameters, *extension.rcpt_parameters, *extension.longer)
+    for word in (*words, *_verbs_of(extension)):
         if word != word.upper():
             raise ValueError(f"extensions: {extension.name}: {word!r} is not in upper case")
     if unasked := extension.checks - _CHECKED:

@@ -10,14 +10,13 @@ import logging
 from typing import ClassVar
 
 from ..protocol.grammar import is_domain
-from .attributes import AttributesExtension, parse_address, parse_port
+from .attributes import UNAVAILABLE, AttributesExtension, parse_address, parse_port
 from .base import Server, syntax
 
 __all__ = ["XClient"]
 
 log = logging.getLogger("mail.log")
 
-_UNAVAILABLE = "[UNAVAILABLE]"
 _TEMPUNAVAIL = "[TEMPUNAVAIL]"
 
 # What a later XCLIENT without it leaves as it is; the others belong to the session that ends with it.
@@ -87,7 +86,7 @@ class XClient(AttributesExtension):
             return value.upper() if value.upper() in ("SMTP", "ESMTP") else None
         if name == "NAME" and value.upper() == _TEMPUNAVAIL:
             return _TEMPUNAVAIL
-        if value == _UNAVAILABLE or name in ("HELO", "LOGIN"):
+        if value == UNAVAILABLE or name in ("HELO", "LOGIN"):
             return value
         if name == "NAME":
             # "not an SMTP client address"

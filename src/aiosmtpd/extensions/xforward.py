@@ -10,12 +10,11 @@ import re
 from typing import ClassVar
 
 from ..protocol import reply as replies
-from .attributes import AttributesExtension, parse_address, parse_port
+from .attributes import UNAVAILABLE, AttributesExtension, parse_address, parse_port
 from .base import Server, syntax
 
 __all__ = ["XForward"]
 
-_UNAVAILABLE = "[UNAVAILABLE]"
 _PROTO_LIMIT = 64
 # What a value must not contain (XF note 1). It was chosen by the client of the host that forwards it,
 # which is not to blame: so it is not refused, but cannot do harm in a header field.
@@ -52,7 +51,7 @@ class XForward(AttributesExtension):
         await server.push(replies.OK)
 
     def _parse_value(self, server: Server, name: str, value: str) -> str | None:
-        if value == _UNAVAILABLE:
+        if value == UNAVAILABLE:
             return value
         if name == "PORT":
             return parse_port(value)
