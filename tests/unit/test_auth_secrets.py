@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import ssl
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -218,6 +219,23 @@ def test_sanitize(line: bytes, masked: bytes) -> None:
     shown: list[Any] = []
     sanitized_log(lambda *arguments: shown.append(arguments), "%r", line.decode("ascii"))
     assert shown == [("%r", masked.decode("ascii"))]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"NOOP a" + b" " * 300_000 + b"b",
+        b"\t" * 300_000 + b"AUTH" + b" " * 300_000 + b"=",
+        b"AUTH " + b"AUTH" * 100_000,
+        b"AUTH " * 100_000,
+    ],
+    ids=["spaces", "spaces around", "one word", "words"],
+)
+def test_a_line_is_looked_at_once(line: bytes) -> None:
+    """The time grows as the line does: were it the square of that, this took minutes."""
+    begun = time.process_time()
+    sanitize(line)
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ _AnyText = TypeVar("_AnyText", str, bytes)
 
 # Clients get the command wrong, too: what begins a line with "AUTH=" hides the rest of it, and so does a
 # "=" behind the mechanism. In the midst of a line "AUTH=" is the parameter of MAIL, which is no secret.
+# Nothing is matched before "AUTH" but at the start of the line: spaces, of which a line may be full,
+# would be counted anew from each of them on.
 CLIENT_AUTH_B = re.compile(
-    rb"(?P<command>\A\s*AUTH\s*=|\s*AUTH\s+[^\s=]+(?:=|[^\S\r\n]+))[^\r\n]*", re.IGNORECASE
+    rb"(?P<command>\A\s*+AUTH\s*+=|AUTH\s++[^\s=]++(?:=|[^\S\r\n]++))[^\r\n]*+", re.IGNORECASE
 )
 _CLIENT_AUTH = re.compile(CLIENT_AUTH_B.pattern.decode(), re.IGNORECASE)
 
