@@ -12,7 +12,14 @@ import pytest
 import trustme
 from scramp import ScramClient, ScramMechanism
 
-from aiosmtpd.auth import Authenticator, ChannelBindings, ExternalIdentity, ScramKeys
+from aiosmtpd.auth import (
+    Authenticator,
+    ChannelBindings,
+    Context,
+    ExternalIdentity,
+    ScramKeys,
+    ScramSha256Plus,
+)
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Client, Run, Serve
@@ -177,6 +184,28 @@ def test_bindings_by_version(
 def test_a_binding_that_has_no_data() -> None:
     bindings = ChannelBindings({"ssl_object": Secure("TLSv1.2", None)})
     assert "tls-unique" not in bindings
+
+
+def test_what_is_bound_to_is_worked_out_once_an_exchange() -> None:
+    asked = []
+
+    class Bindings(dict[str, bytes]):
+        def get(self, kind: str, default: Any = None) -> Any:
+            asked.append(kind)
+            return super().get(kind, default)
+
+        def __getitem__(self, kind: str) -> bytes:
+            asked.append(kind)
+            return super().__getitem__(kind)
+
+        def __contains__(self, kind: object) -> bool:  # as of any Mapping
+            return self.get(str(kind)) is not None
+
+    bindings = Bindings({"tls-server-end-point": b"data"})
+    mechanism = ScramSha256Plus(Context(abilities=frozenset({"scram_keys"}), bindings=bindings))
+    mechanism.step(b"p=tls-server-end-point,,n=anne,r=client")
+    mechanism.supply(None)
+    assert asked == ["tls-server-end-point"]
 
 
 # -- over a socket --------------------------------------------------------------------------------

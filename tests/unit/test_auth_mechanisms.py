@@ -281,6 +281,7 @@ def test_a_client_that_could_bind_may_do_without_where_we_cannot() -> None:
         b"n,,n=us\x07er,r=client",  # SASLprep prohibits it
         b"n,,n=\xff,r=client",
         b"n,,n=user,r=client\n",
+        b"n,,n=" + b"u" * 500 + b",r=client",
     ],
 )
 def test_what_is_no_client_first_message(message: bytes) -> None:
@@ -316,6 +317,13 @@ def test_what_is_no_client_final_message(
     assert message != RFC_7677.client_final
     with pytest.raises(fault):
         mechanism.step(message)
+
+
+def test_a_client_first_message_may_have_any_mailbox() -> None:
+    """The longest has 320 octets (RFC 5321 section 4.5.3.1)."""
+    login = f"{'u' * 64}@{'d' * 255}"
+    request = ScramSha256(CONTEXT).step(f"n,,n={login},r={'c' * 64}".encode())
+    assert request == KeyRequest("scram_keys", login, "SCRAM-SHA-256")
 
 
 def test_nothing_follows_the_last_message() -> None:

@@ -105,6 +105,25 @@ def test_names_are_normalised(tmp_path: Path) -> None:
     assert keys_of(users, composed).iterations == 4096
 
 
+def test_names_and_passwords_of_any_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes the interpreter's time, which all threads share, is not done for very long ones."""
+    accent, password = "e\N{COMBINING ACUTE ACCENT}", "p" * 1000
+    users = UsersFile(
+        write(tmp_path / "users", f"{accent * 600}:{ARGON2.hash('a')}", f"b:{scram_line(password)}")
+    )
+    assert check(users, accent * 600, b"a") == accent * 600
+    assert check(users, "b", password.encode()) == "b"
+
+    def prepare(*_: Any) -> None:
+        raise AssertionError("a long text is prepared")
+
+    monkeypatch.setattr("unicodedata.normalize", prepare)
+    assert check(users, accent * 3000, b"a") is None
+    monkeypatch.undo()
+    monkeypatch.setattr("scramp.core.saslprep", prepare)
+    assert check(users, "b", b"\xef\xb7\xba" * 3000) is None
+
+
 def test_a_name_may_have_a_line_of_each_kind(tmp_path: Path) -> None:
     users = UsersFile(
         write(

@@ -31,6 +31,9 @@ _KEY_SIZES = {"SCRAM-SHA-1": 20, "SCRAM-SHA-256": 32}
 
 # bcrypt uses so many octets of a password; programs that write hashes cut it off there.
 _BCRYPT_SIZE = 72
+# Nobody has a password of more octets for SCRAM: SASLprep prepares it in Python, a character at a time,
+# and a thread that does so takes turns with the event loop.
+_SCRAM_SIZE = 1024
 
 
 class StoredHash(Protocol):
@@ -91,6 +94,8 @@ class ScramHash:
         """Derive the keys from a password, and compare."""
         from scramp import ScramException, ScramMechanism
 
+        if len(password) > _SCRAM_SIZE:
+            return False
         try:
             _, stored_key, _, _ = ScramMechanism(self.kind).make_auth_info(
                 password.decode("utf-8"), self.keys.iterations, self.keys.salt

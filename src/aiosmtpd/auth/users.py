@@ -29,6 +29,10 @@ log = logging.getLogger("mail.log")
 
 _T = TypeVar("_T")
 
+# Characters of a name that is normalised. A longer one is compared as it is, for the time it takes grows
+# as the square of the length, and meanwhile no other thread runs.
+_NAME_LIMIT = 1024
+
 
 @dataclass(frozen=True)
 class _User:
@@ -202,4 +206,4 @@ def _user_of(hashes: Mapping[str, StoredHash]) -> _User:
 
 def _normalised(name: str) -> str:
     # As SASLprep does (RFC 4013 section 2.2): SCRAM gives names that way.
-    return unicodedata.normalize("NFKC", name)
+    return unicodedata.normalize("NFKC", name) if len(name) <= _NAME_LIMIT else name
