@@ -101,7 +101,7 @@ def test_malformed(parameter: str) -> None:
         "HOLDFOR=999999999",
         "HOLDUNTIL=2024-02-29T23:59:59Z",
         "HOLDUNTIL=2024-02-29T23:59:58-00:01",
-        "HOLDUNTIL=9999-12-31T23:59:59-23:59",
+        "HOLDUNTIL=9999-12-31T23:59:59+23:59",
     ],
 )
 def test_beyond_the_limit(parameter: str) -> None:
