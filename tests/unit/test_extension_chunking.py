@@ -693,6 +693,28 @@ def test_a_hook_that_fails_over_the_fault_is_logged(
     assert wire.say("NOOP") == ["250 OK"]
 
 
+@pytest.mark.parametrize("way", ["half_close", "vanish"])
+@pytest.mark.parametrize(
+    ("failure", "told"), [(OSError("the disk is full"), 1), (ProtocolError("not for us"), 0)]
+)
+def test_a_hook_that_fails_is_logged_though_the_client_is_gone(
+    connect: Connect, caplog: pytest.LogCaptureFixture, failure: Exception, told: int, way: str
+) -> None:
+    """A client that is gone before the end of the chunk cannot be told; the log still can."""
+
+    class Handler:
+        async def handle_BODY(self, server: Any, session: Any, envelope: Any, body: Any) -> str:
+            await anext(body)
+            raise failure
+
+    wire = connect(Handler())
+    begin(wire)
+    wire.send(b"BDAT 9 LAST\r\none")
+    getattr(wire, way)()
+    assert wire.over
+    assert caplog.text.count(str(failure)) == told == len(caplog.records)
+
+
 def test_none_stands_for_the_default_reply(caplog: pytest.LogCaptureFixture) -> None:
     class Handler(Streaming):
         async def handle_BODY(self, *arguments: Any) -> Any:

@@ -250,8 +250,15 @@ class ChunkVerbs(TransactionVerbs):
                 self._streamed.task.cancel()
         if self._streamed is not None:
             await self._end_stream(error)
-        if goes_on:
+        if not goes_on:
+            return
+        try:
             await self._drop_chunk(end=isinstance(error, ProtocolError))
+        except BodyIncomplete:
+            # Nobody is left to be answered; what failed, such as a disk, is still to be known.
+            if isinstance(error, Exception) and not isinstance(error, ProtocolError):
+                log.error("%r handle_BODY failed", self.session.peer, exc_info=error)
+            raise
 
     async def _drop_chunk(self, *, end: bool = True) -> None:
         """Read a chunk to its end, and end the transaction if asked to."""
