@@ -17,7 +17,6 @@ import threading
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Awaitable, Coroutine
-from pathlib import Path
 from socket import AF_INET6, SOCK_STREAM, has_ipv6
 from socket import socket as makesock
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -28,6 +27,7 @@ from .smtp import SMTP
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
     from typing import Self
 
 __all__ = [

@@ -16,7 +16,6 @@ import socket
 import stat
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 __all__ = [
@@ -254,6 +253,8 @@ def _remove_stale_socket(family: int, path: str) -> None:
 
     Anything else is left for bind() to complain of.
     """
+    from pathlib import Path  # here and below: it takes long to import, for Unix sockets only
+
     try:
         mode = Path(path).lstat().st_mode
     except FileNotFoundError:
@@ -301,6 +302,8 @@ class SocketFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        from pathlib import Path
+
         self._path = Path(path).absolute()
         self._identity = self._identify()
 

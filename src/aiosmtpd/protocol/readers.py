@@ -23,7 +23,6 @@ from .errors import (
     NonAsciiCommand,
 )
 from .events import AuthResponse, Body, BodyChunk, BodyEnd, Command, Event, ProxyHeader
-from .proxy import parse_proxy_header
 
 __all__ = ["AuthResponseReader", "BodyReader", "CommandReader", "Mode", "ProxyReader", "Reader"]
 
@@ -180,6 +179,8 @@ class ProxyReader:
 
     def read(self, buffer: ReceiveBuffer) -> ProxyHeader | None:
         """Give the :class:`~aiosmtpd.protocol.ProxyHeader`; nothing after it is taken."""
+        from .proxy import parse_proxy_header  # here: few servers stand behind a proxy
+
         parsed = parse_proxy_header(buffer.peek(len(buffer)))
         if parsed is None:
             return None

@@ -11,13 +11,13 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..networks import Networks, networks_of
 from ..protocol import ProxyHeader
 from .base import MISSING, Verbs
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
+    from ..networks import Networks
     from ..protocol.proxy import ProxyData
 
 __all__ = ["ProxyOpening"]
@@ -39,6 +39,8 @@ class ProxyOpening(Verbs):
     ) -> float:
         """Keep the networks; give how long to wait for a header, in seconds."""
         if networks is not None:
+            from ..networks import networks_of  # here: it brings ipaddress, which few servers need
+
             self._proxy_networks = networks_of("proxy_networks", networks)
         if seconds is None:
             return _TIMEOUT_DEFAULT
