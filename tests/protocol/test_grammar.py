@@ -700,8 +700,7 @@ def _patterns() -> list[re.Pattern[str]]:
     grammars = [grammar._ASCII, grammar._UTF8]
     return [
         *(getattr(each, rule) for each in grammars for rule in rules),
-        grammar._LITERAL,
-        grammar._XTEXT,
+        *(re.compile(rule) for rule in (grammar._LITERAL, grammar._XTEXT)),
     ]
 
 

@@ -35,7 +35,6 @@ import functools
 import re
 
 from .errors import MalformedAddress, MalformedParameters
-from .obsolete import modern_path
 
 __all__ = [
     "decode_addr_xtext",
@@ -116,11 +115,19 @@ _END = r"[ \t]*+\Z"
 _SP_OR_END = rf"(?: ++|{_END})"
 
 
+@functools.cache
+def _compiled(rule: str) -> re.Pattern[str]:
+    """Compile a rule when it is first used.
+
+    All of them take longer than the rest of the package takes to be imported.
+    """
+    return re.compile(rule)
+
+
 class _Grammar:
     """The rules that differ with SMTPUTF8; each is to be matched from the start of a text.
 
-    A rule is compiled when it is first used: all of them take longer than the rest of the package
-    takes to be imported.
+    As the rules above, each is compiled when it is first used.
 
     Args:
         utf8_non_ascii: characters as they stand inside a class, which RFC 6531 section 3.3 adds to
@@ -206,10 +213,10 @@ _ASCII = _Grammar("")
 _UTF8_NON_ASCII = r"\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff"
 _UTF8 = _Grammar(_UTF8_NON_ASCII)
 
-_LITERAL = re.compile(rf"{_ADDRESS_LITERAL}\Z")
+_LITERAL = rf"{_ADDRESS_LITERAL}\Z"
 
 # Only finds where a Quoted-string ends that has been parsed.
-_QUOTED_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"(?=@|\Z)')
+_QUOTED_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*"(?=@|\Z)'
 
 # RFC 3461 section 4
 #
@@ -217,9 +224,9 @@ _QUOTED_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"(?=@|\Z)')
 #   hexchar  = ASCII "+" immediately followed by two upper case hexadecimal digits
 #   xtext    = *( xchar / hexchar )
 _XCHAR = r"!-*,-<>-~"
-_XTEXT = re.compile(rf"(?:[{_XCHAR}]++|\+[0-9A-F]{{2}})*\Z")
-_HEXCHAR = re.compile(rb"\+(..)")
-_NO_XCHAR = re.compile(rf"[^{_XCHAR}]".encode())
+_XTEXT = rf"(?:[{_XCHAR}]++|\+[0-9A-F]{{2}})*\Z"
+_HEXCHAR = r"\+(..)"
+_NO_XCHAR = rf"[^{_XCHAR}]"
 
 # RFC 6533 section 3
 #
@@ -241,9 +248,9 @@ _HEXPOINT = (
     rf"|[1-9A-CE-Fa-ce-f]{_HEXDIG}{{3}}|[Dd][0-7]{_HEXDIG}{{2}}|[1-9A-Fa-f]{_HEXDIG}{{4}}"
     rf"|10{_HEXDIG}{{4}})"
 )
-_ADDR_XTEXT = re.compile(rf"(?:[{_QCHAR}]++|\\x\{{{_HEXPOINT}\}})+\Z")
-_ADDR_UNITEXT = re.compile(rf"(?:[{_QCHAR}{_UTF8_NON_ASCII}]++|\\x\{{{_HEXPOINT}\}})+\Z")
-_EMBEDDED = re.compile(r"\\x\{([^}]+)\}")
+_ADDR_XTEXT = rf"(?:[{_QCHAR}]++|\\x\{{{_HEXPOINT}\}})+\Z"
+_ADDR_UNITEXT = rf"(?:[{_QCHAR}{_UTF8_NON_ASCII}]++|\\x\{{{_HEXPOINT}\}})+\Z"
+_EMBEDDED = r"\\x\{([^}]+)\}"
 
 
 def parse_reverse_path(text: str, *, utf8: bool = False) -> tuple[str, str]:
@@ -264,6 +271,8 @@ def parse_reverse_path(text: str, *, utf8: bool = False) -> tuple[str, str]:
     grammar = _UTF8 if utf8 else _ASCII
     match = grammar.path.match(text) or grammar.unbracketed_path.match(text)
     if match is None:
+        from .obsolete import modern_path  # here: few clients write one
+
         modern = modern_path(text)
         match = grammar.path.match(modern)
         if match is None:
@@ -374,7 +383,7 @@ def is_address_literal(text: str) -> bool:
         Whether it is one. An IPv4 or IPv6 address is checked in full, of a literal with another tag
         only the form is.
     """
-    return len(text) <= _DOMAIN_LIMIT and _LITERAL.match(text) is not None
+    return len(text) <= _DOMAIN_LIMIT and _compiled(_LITERAL).match(text) is not None
 
 
 def split_mailbox(mailbox: str) -> tuple[str, str]:
@@ -391,7 +400,7 @@ def split_mailbox(mailbox: str) -> tuple[str, str]:
     """
     if mailbox == "<>":
         return "", ""
-    if mailbox.startswith('"') and (match := _QUOTED_STRING.match(mailbox)):
+    if mailbox.startswith('"') and (match := _compiled(_QUOTED_STRING).match(mailbox)):
         return match[0], mailbox[match.end() + 1 :]
     local, _, domain = mailbox.partition("@")
     return local, domain
@@ -422,9 +431,9 @@ def decode_xtext(text: str) -> str:
     Raises:
         MalformedParameters: if the text is no xtext, or the octets it stands for are no UTF-8.
     """
-    if not _XTEXT.match(text):
+    if not _compiled(_XTEXT).match(text):
         raise MalformedParameters(f"not xtext: {text!r}")
-    octets = _HEXCHAR.sub(lambda match: bytes.fromhex(match[1].decode()), text.encode())
+    octets = _compiled(_HEXCHAR).sub(lambda match: chr(int(match[1], 16)), text).encode("latin-1")
     try:
         return octets.decode()
     except UnicodeDecodeError as error:
@@ -444,7 +453,7 @@ def encode_xtext(text: str) -> str:
     Raises:
         UnicodeEncodeError: if the text holds a surrogate.
     """
-    return _NO_XCHAR.sub(lambda match: b"+%02X" % match[0][0], text.encode()).decode()
+    return _compiled(_NO_XCHAR).sub(lambda match: "+" + match[0].encode().hex("+").upper(), text)
 
 
 def decode_addr_xtext(text: str, *, utf8: bool = False) -> str:
@@ -460,9 +469,9 @@ def decode_addr_xtext(text: str, *, utf8: bool = False) -> str:
     Raises:
         MalformedParameters: if the text is none of it, or what it stands for is no mailbox.
     """
-    if not (_ADDR_UNITEXT if utf8 else _ADDR_XTEXT).match(text):
+    if not _compiled(_ADDR_UNITEXT if utf8 else _ADDR_XTEXT).match(text):
         raise MalformedParameters(f"not utf-8-addr-xtext: {text!r}")
-    address = _EMBEDDED.sub(lambda match: chr(int(match[1], 16)), text)
+    address = _compiled(_EMBEDDED).sub(lambda match: chr(int(match[1], 16)), text)
     try:
         mailbox = parse_mailbox(address, utf8=True)
     except MalformedAddress as error:
