@@ -183,6 +183,30 @@ def test_no_message_is_smuggled_inside_another(end: bytes, decoded: bool) -> Non
     assert b"\r\n..\r\n" + smuggled in data
 
 
+@pytest.mark.parametrize(
+    ("parameters", "reply"),
+    [
+        ({"REQUIRETLS": True}, "550 5.7.30 Error: next hop may not keep REQUIRETLS"),
+        ({"BODY": "BINARYMIME"}, "554 5.6.3 Error: binary content cannot be relayed"),
+    ],
+    ids=["REQUIRETLS", "BINARYMIME"],
+)
+def test_what_the_next_hop_would_not_keep_is_refused(
+    parameters: dict[str, Any], reply: str
+) -> None:
+    answer, hop = relay(mail_parameters=parameters)
+    assert answer == reply
+    assert hop.commands == []
+    answer, _ = relay(mail_parameters=parameters, server=LMTP_SERVER)
+    assert answer == {ONE: reply, TWO: reply}
+
+
+def test_other_parameters_do_not_matter() -> None:
+    answer, hop = relay(mail_parameters={"BODY": "8BITMIME", "ENVID": "x"})
+    assert answer == "250 OK"
+    assert hop.data == [RELAYED + b".\r\n"]
+
+
 def test_the_null_reverse_path_is_relayed() -> None:
     _, hop = relay(mail_from="<>")
     assert "MAIL FROM:<>" in hop.commands

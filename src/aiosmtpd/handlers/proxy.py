@@ -38,6 +38,10 @@ log = logging.getLogger("mail.debug")
 _UNREACHABLE = (451, b"4.4.1 Error: next hop is not reachable")
 _CHANGED = (553, b"5.1.3 Error: address cannot be relayed unchanged")
 _NO_SMTPUTF8 = (550, b"5.6.7 Error: next hop does not take internationalized addresses")
+# What a client may demand of the message's way (RFC 8689 section 4.2.1, RFC 3030 section 3). The next
+# hop is reached without TLS and by DATA, so neither can be kept.
+_NEEDS_TLS = Reply(550, "5.7.30", "Error: next hop may not keep REQUIRETLS")
+_BINARY = Reply(554, "5.6.3", "Error: binary content cannot be relayed")
 _PEER_FIELD = ENVELOPE_FIELDS[0]
 
 
@@ -51,7 +55,9 @@ class Proxy:
     The message is relayed with a header field ``X-Peer`` and without the client's own of that name.
     Each line of it ends with CRLF, whatever the client sent.
 
-    An address that cannot be handed on as it is, such as ``"\\a"@example.com``, is refused with 553.
+    An address that cannot be handed on as it is, such as ``"\\a"@example.com``, is refused with 553, and
+    so are, with codes of their own, messages with REQUIRETLS or ``BODY=BINARYMIME``. What other
+    extensions let a client ask for is not handed on.
 
     Args:
         remote_hostname: the name or address of the next hop.
@@ -75,6 +81,11 @@ class Proxy:
             hop's refusal, or a 451 if there was nobody to refuse it. Under LMTP, a reply for each
             recipient.
         """
+        demanded = _demand_not_kept(envelope)
+        if demanded is not None:
+            return (
+                dict.fromkeys(envelope.rcpt_tos, demanded) if isinstance(server, LMTP) else demanded
+            )
         refused = await asyncio.to_thread(self._relay, session, envelope)
         log.info("we got some refusals: %s", refused)
         replies = {rcpt: _reply_for(refused, rcpt) for rcpt in envelope.rcpt_tos}
@@ -144,6 +155,13 @@ class Proxy:
             # The message's fate is known by now, whatever becomes of the farewell.
             with contextlib.suppress(OSError, smtplib.SMTPException):
                 client.quit()
+
+
+def _demand_not_kept(envelope: Envelope) -> Reply | None:
+    """Give the reply to a message that must not travel the way it would, or None."""
+    if "REQUIRETLS" in envelope.mail_parameters:
+        return _NEEDS_TLS
+    return _BINARY if envelope.mail_parameters.get("BODY") == "BINARYMIME" else None
 
 
 def _unchanged(mailbox: str) -> str | None:
