@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 if TYPE_CHECKING:
     import asyncio
 
-    from ..protocol import Connection
     from ..session import Envelope, Session
     from .table import ExtensionTable
 
@@ -61,7 +60,6 @@ class Server(Protocol):
     transport: asyncio.Transport | None
     _table: ExtensionTable
     _call_limits: dict[str, int] | None
-    _connection: Connection
     _decode_data: bool
     _greeting_verb: str
     __ident__: str
@@ -90,9 +88,6 @@ class Server(Protocol):
 
     def _forget_client(self) -> None:
         """Forget what the client said of itself."""
-
-    def _set_rset_state(self) -> None:
-        """End the transaction without a message."""
 
     def _advertised_mechanisms(self) -> list[str]:
         """The mechanisms that AUTH offers."""
@@ -127,7 +122,15 @@ class Extension:
     checks: ClassVar[frozenset[str]] = frozenset()
 
     def ehlo_line(self, server: Server) -> str | None:
-        """Give the line of the EHLO reply for the session at hand, or None to offer nothing."""
+        """Give the line of the EHLO reply for the session at hand.
+
+        Args:
+            server: the server at hand; before TLS and after it, and before AUTH and after it, it may
+                offer other things.
+
+        Returns:
+            The line without ``250-``: the name, and its arguments if it has any; None to offer nothing.
+        """
         return self.name
 
     def parse_mail(self, server: Server, keyword: str, value: str | None) -> Any:
@@ -149,7 +152,20 @@ class Extension:
         return True if value is None else value
 
     def parse_rcpt(self, server: Server, keyword: str, value: str | None) -> Any:
-        """Give what a parameter of RCPT means; as :meth:`parse_mail`."""
+        """Give what a parameter of RCPT means.
+
+        Args:
+            server: the server at hand.
+            keyword: one of ``rcpt_parameters``.
+            value: what followed ``=`` as the client wrote it, or None.
+
+        Returns:
+            What goes into ``envelope.rcpt_parameters`` under the keyword; as :meth:`parse_mail`.
+
+        Raises:
+            MalformedParameters: it has not the right form; the client is told the syntax of RCPT.
+            ProtocolError: it cannot be accepted; its reply says why.
+        """
         return True if value is None else value
 
     def check(
@@ -176,5 +192,8 @@ class Extension:
             server: the server at hand.
             verb: the verb that is answered, in upper case; empty for the greeting.
             status: the reply without its final CRLF.
+
+        Returns:
+            What to send: ``status`` itself, or another reply of the same form.
         """
         return status
