@@ -1,7 +1,8 @@
 """A submission server: take mail from users who log in, and pass it on to the next hop.
 
-TLS comes before AUTH, AUTH before mail. Passwords are kept as scrypt hashes; checking one takes a
-tenth of a second of a processor by intention, so it is done in a thread, and the other clients go on::
+TLS comes before AUTH, AUTH before mail, and nobody sends in the name of another. Passwords are kept as
+scrypt hashes; checking one takes a tenth of a second of a processor by intention, so it is done in a
+thread, and the other clients go on. For users in a file, there is ``aiosmtpd.auth.UsersFile``::
 
     $ python examples/authenticated_relay.py cert.pem key.pem smtp.example.com 25
 
@@ -16,12 +17,12 @@ import hmac
 import os
 import ssl
 import sys
-from typing import Any
 
+from aiosmtpd.auth import Authenticator
 from aiosmtpd.handlers import Proxy
 from aiosmtpd.server import serve
 from aiosmtpd.session import Envelope, Session
-from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+from aiosmtpd.smtp import SMTP
 
 
 def hash_password(password: bytes, salt: bytes) -> bytes:
@@ -33,28 +34,25 @@ def record(password: bytes) -> tuple[bytes, bytes]:
     return salt, hash_password(password, salt)
 
 
-class Users:
+class Users(Authenticator):
     """Who may send; a real program would ask its database here."""
 
-    def __init__(self, passwords: dict[bytes, bytes]) -> None:
+    def __init__(self, passwords: dict[str, bytes]) -> None:
         self._records = {login: record(password) for login, password in passwords.items()}
         self._nobody = record(os.urandom(16))
 
-    async def authenticate(
-        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, auth_data: Any
-    ) -> AuthResult:
-        if not isinstance(auth_data, LoginPassword):
-            return AuthResult(success=False, handled=False)
+    async def check_password(self, session: Session, login: str, password: bytes) -> bool:
         # An unknown user costs as much time as a wrong password, so that nobody can tell which.
-        salt, expected = self._records.get(auth_data.login, self._nobody)
-        found = await asyncio.to_thread(hash_password, auth_data.password, salt)
-        if not hmac.compare_digest(found, expected):
-            return AuthResult(success=False, handled=False)
-        return AuthResult(success=True, auth_data=auth_data.login.decode())
+        salt, expected = self._records.get(login, self._nobody)
+        found = await asyncio.to_thread(hash_password, password, salt)
+        return hmac.compare_digest(found, expected)
+
+
+def own_address_only(server: SMTP, session: Session, envelope: Envelope, address: str) -> bool:
+    return address == f"{session.auth_identity}@example.com"
 
 
 async def main(cert: str, key: str, next_host: str, next_port: int, port: int = 8587) -> None:
-    users = Users({b"anne": b"correct horse"})
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, key)
     async with serve(
@@ -64,7 +62,8 @@ async def main(cert: str, key: str, next_host: str, next_port: int, port: int = 
         tls_context=context,
         require_starttls=True,
         auth_required=True,
-        authenticator=users.authenticate,
+        authenticator=Users({"anne": b"correct horse"}),
+        sender_policy=own_address_only,
     ) as server:
         print(f"listening on port {server.port}", flush=True)
         await server.serve_forever()

@@ -156,6 +156,8 @@ def test_authenticated_relay(
                 with pytest.raises(smtplib.SMTPAuthenticationError):
                     client.login(name, password)
             client.login("anne", "correct horse")
+            with pytest.raises(smtplib.SMTPSenderRefused, match="sender address not allowed"):
+                client.sendmail("carl@example.com", ["bart@example.com"], MESSAGE)
             client.sendmail("anne@example.com", ["bart@example.com"], MESSAGE)
         assert program.stop() == ("", "")
     [envelope] = hop.received
