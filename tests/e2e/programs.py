@@ -5,13 +5,27 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import pytest
 
-__all__ = ["TIMEOUT", "Ended", "installed", "run", "try_to_run"]
+__all__ = [
+    "TIMEOUT",
+    "Ended",
+    "installed",
+    "open_directory",
+    "run",
+    "try_to_run",
+    "wait_until",
+]
+
+T = TypeVar("T")
 
 TIMEOUT = 30
 
@@ -66,3 +80,28 @@ def run(
     ended = try_to_run(*command, given=given, environment=environment)
     assert ended.status == 0, ended.said[-4000:]
     return ended.said
+
+
+@contextmanager
+def open_directory(name: str) -> Iterator[Path]:
+    """Make a directory that every user can reach; it is removed in the end.
+
+    The directories of a test are closed to everybody else, so a program that gives root's privileges up
+    could not work in them.
+
+    Args:
+        name: what its name begins with.
+    """
+    with TemporaryDirectory(prefix=f"{name}-") as directory:
+        path = Path(directory)
+        path.chmod(0o755)
+        yield path
+
+
+def wait_until(condition: Callable[[], T | None]) -> T:
+    """Wait until something is true; give it."""
+    deadline = time.monotonic() + TIMEOUT
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
+    return result
