@@ -26,7 +26,6 @@ from .auth import (
     AuthenticatorType,
     AuthResult,
     LoginPassword,
-    Mechanism,
     login_always_fail,
     sanitize,
     sanitized_log,
@@ -64,6 +63,7 @@ from .verbs.session import is_old_ehlo_hook
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
+    from .auth import Mechanism
     from .networks import Networks
 
 __all__ = [

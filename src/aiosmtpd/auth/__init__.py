@@ -3,28 +3,32 @@
 A :class:`Mechanism` knows no socket and no user list: it turns the client's responses into credentials,
 which an authenticator accepts or not: a callable, or an :class:`Authenticator`, whose methods say what
 it can do. What carries a secret here has a ``repr`` without it.
+
+What a server needs for an AUTH is imported when the first one comes, or a program asks for it: all of
+it takes longer than the rest of the package takes to be imported.
 """
 
-from .authenticator import Authenticator
-from .binding import ChannelBindings
-from .crammd5 import CramMd5
-from .credentials import (
-    BearerToken,
-    ExternalIdentity,
-    LoginPassword,
-    PlainPassword,
-    ScramKeys,
-    VerifiedIdentity,
-)
-from .external import External
-from .login import Login
-from .mechanism import BadResponse, Challenge, Context, KeyRequest, Mechanism, ProofFailed
-from .oauth import OAuthBearer, XOAuth2
-from .plain import Plain
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .password import LoginPassword, PlainPassword
 from .result import AuthCallbackType, AuthenticatorType, AuthResult, login_always_fail
 from .sanitize import sanitize, sanitized_log
-from .scram import ScramSha1, ScramSha1Plus, ScramSha256, ScramSha256Plus
-from .users import UsersFile
+
+if TYPE_CHECKING:
+    from .authenticator import Authenticator
+    from .binding import ChannelBindings
+    from .crammd5 import CramMd5
+    from .credentials import BearerToken, ExternalIdentity, ScramKeys, VerifiedIdentity
+    from .external import External
+    from .login import Login
+    from .mechanism import BadResponse, Challenge, Context, KeyRequest, Mechanism, ProofFailed
+    from .oauth import OAuthBearer, XOAuth2
+    from .plain import Plain
+    from .scram import ScramSha1, ScramSha1Plus, ScramSha256, ScramSha256Plus
+    from .users import UsersFile
 
 __all__ = [
     "DEFAULT_MECHANISMS",
@@ -61,15 +65,49 @@ __all__ = [
     "sanitized_log",
 ]
 
-DEFAULT_MECHANISMS: tuple[type[Mechanism], ...] = (
-    ScramSha256Plus,
-    ScramSha256,
-    ScramSha1Plus,
-    ScramSha1,
-    OAuthBearer,
-    XOAuth2,
-    External,
-    Plain,
-    Login,
-)
+DEFAULT_MECHANISMS: tuple[type[Mechanism], ...]
 """The mechanisms of a server; each is offered where the authenticator and the connection allow it."""
+
+# Where the names are that are imported when they are asked for.
+_MODULES = {
+    "DEFAULT_MECHANISMS": "default",
+    "Authenticator": "authenticator",
+    "BadResponse": "mechanism",
+    "BearerToken": "credentials",
+    "Challenge": "mechanism",
+    "ChannelBindings": "binding",
+    "Context": "mechanism",
+    "CramMd5": "crammd5",
+    "External": "external",
+    "ExternalIdentity": "credentials",
+    "KeyRequest": "mechanism",
+    "Login": "login",
+    "Mechanism": "mechanism",
+    "OAuthBearer": "oauth",
+    "Plain": "plain",
+    "ProofFailed": "mechanism",
+    "ScramKeys": "credentials",
+    "ScramSha1": "scram",
+    "ScramSha1Plus": "scram",
+    "ScramSha256": "scram",
+    "ScramSha256Plus": "scram",
+    "UsersFile": "users",
+    "VerifiedIdentity": "credentials",
+    "XOAuth2": "oauth",
+}
+
+
+def _import(name: str) -> Any:
+    """Give what a name stands for, from now on without this (:pep:`562`)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f".{_MODULES[name]}", __name__)
+    return globals().setdefault(name, getattr(module, name))
+
+
+if not TYPE_CHECKING:  # to a type checker, any name at all would be there
+    __getattr__ = _import
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | _MODULES.keys())

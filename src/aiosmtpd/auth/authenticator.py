@@ -12,15 +12,9 @@ import secrets
 from collections.abc import Awaitable
 from typing import Any, TypeAlias, TypeVar
 
-from .credentials import (
-    BearerToken,
-    ExternalIdentity,
-    LoginPassword,
-    PlainPassword,
-    ScramKeys,
-    VerifiedIdentity,
-)
+from .credentials import BearerToken, ExternalIdentity, ScramKeys, VerifiedIdentity
 from .mechanism import BadResponse, KeyRequest, text_of
+from .password import LoginPassword, PlainPassword
 from .result import AuthResult
 
 __all__ = ["Authenticator"]

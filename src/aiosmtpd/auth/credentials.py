@@ -1,4 +1,4 @@
-"""What mechanisms gather, and what is stored to judge it by; no ``repr`` shows a secret."""
+"""What mechanisms gather but passwords, and what is stored to judge by; no ``repr`` shows a secret."""
 
 from __future__ import annotations
 
@@ -6,54 +6,14 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 __all__ = [
     "BearerToken",
     "ExternalIdentity",
-    "LoginPassword",
-    "PlainPassword",
     "ScramKeys",
     "VerifiedIdentity",
 ]
-
-
-class LoginPassword(NamedTuple):
-    """What PLAIN and LOGIN gather.
-
-    Attributes:
-        login: the identity that authenticates.
-        password: its password, never shown by ``repr`` or ``str``.
-    """
-
-    login: bytes
-    password: bytes
-
-    def __repr__(self) -> str:
-        # The client chose the login: its control characters must not reach a terminal or end a line.
-        login = self.login.decode(errors="backslashreplace")
-        return f"LoginPassword(login={login!r}, password=...)"
-
-    def __str__(self) -> str:
-        return repr(self)
-
-
-class PlainPassword(LoginPassword):
-    """A :class:`LoginPassword` of a client that also says as whom it wants to act (RFC 4616).
-
-    Attributes:
-        authzid: the authorization identity, never empty.
-    """
-
-    authzid: bytes
-
-    def __new__(cls, login: bytes, password: bytes, authzid: bytes) -> PlainPassword:
-        credentials = super().__new__(cls, login, password)
-        credentials.authzid = authzid
-        return credentials
-
-    def __getnewargs__(self) -> tuple[bytes, bytes, bytes]:
-        return self.login, self.password, self.authzid
 
 
 @dataclass(frozen=True)

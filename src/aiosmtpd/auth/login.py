@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .credentials import LoginPassword
 from .mechanism import Challenge, Context, Mechanism
+from .password import LoginPassword
 
 __all__ = ["Login"]
 

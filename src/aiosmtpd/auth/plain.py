@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .credentials import LoginPassword, PlainPassword
 from .mechanism import BadResponse, Challenge, Mechanism
+from .password import LoginPassword, PlainPassword
 
 __all__ = ["Plain"]
 

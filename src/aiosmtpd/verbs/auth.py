@@ -18,26 +18,14 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..auth import (
-    DEFAULT_MECHANISMS,
-    Authenticator,
-    AuthResult,
-    BadResponse,
-    Challenge,
-    ChannelBindings,
-    Context,
-    KeyRequest,
-    Login,
-    LoginPassword,
-    Mechanism,
-    Plain,
-    ProofFailed,
-)
+from .. import auth as sasl
+from ..auth import AuthResult, LoginPassword
 from ..protocol import AuthResponse, phase_of, refusal
 from ..protocol import reply as replies
 from .base import MISSING, Verbs, _Missing, syntax, warn_deprecated
 
 if TYPE_CHECKING:
+    from ..auth import Context, Mechanism
     from ..session import Envelope, Session
 
 __all__ = ["AuthMechanismType", "AuthVerbs", "auth_mechanism"]
@@ -96,7 +84,7 @@ class AuthVerbs(Verbs):
 
     AuthLoginUsernameChallenge = "User Name\x00"
     AuthLoginPasswordChallenge = "Password\x00"
-    _mechanisms: tuple[type[Mechanism], ...] = DEFAULT_MECHANISMS
+    _mechanisms: tuple[type[Mechanism], ...] | None = None  # the default ones
     _auth_failure_limit: int | None = 10
     _auth_failures = 0
     _sender_policy: Callable[[Any, Session, Envelope, str], Any] | None = None
@@ -112,7 +100,7 @@ class AuthVerbs(Verbs):
         abilities = self._abilities()
         methods = {
             mechanism.name: _AuthMechAttr(functools.partial(self._auth, mechanism), True)
-            for mechanism in self._mechanisms
+            for mechanism in self._configured_mechanisms()
             if mechanism.needs is None or mechanism.needs in abilities
         }
         for name, method in _mechanisms_of(self, is_builtin=True).items():
@@ -122,10 +110,14 @@ class AuthVerbs(Verbs):
         methods.update(_mechanisms_of(self.event_handler, is_builtin=False))
         return {name: methods[name] for name in methods if name not in self._auth_excluded}
 
+    def _configured_mechanisms(self) -> tuple[type[Mechanism], ...]:
+        """Give the mechanisms that the server was made with."""
+        return sasl.DEFAULT_MECHANISMS if self._mechanisms is None else self._mechanisms
+
     def _abilities(self) -> frozenset[str]:
         """What can be judged; all that a callable of 1.4 knows is passwords."""
         authenticator = self._authenticator
-        if isinstance(authenticator, Authenticator):
+        if isinstance(authenticator, sasl.Authenticator):
             return authenticator.abilities
         return frozenset({"check_password"})
 
@@ -155,19 +147,19 @@ class AuthVerbs(Verbs):
         tls = self.session.ssl or {}
         certificate = tls.get("peercert") or {}
         secure = tls.get("ssl_object")
-        context = Context(
+        context = sasl.Context(
             hostname=self.hostname,
             tls=self._tls_protocol is not None,
             certificate=certificate,
             certificate_der=secure.getpeercert(True) if certificate and secure else None,
-            bindings=ChannelBindings(tls),
+            bindings=sasl.ChannelBindings(tls),
             abilities=self._abilities(),
             questions=(
                 self.AuthLoginUsernameChallenge.encode("utf-8"),
                 self.AuthLoginPasswordChallenge.encode("utf-8"),
             ),
         )
-        if isinstance(self._authenticator, Authenticator):
+        if isinstance(self._authenticator, sasl.Authenticator):
             return dataclasses.replace(context, decoy_secret=self._authenticator.decoy_secret)
         return context
 
@@ -178,11 +170,11 @@ class AuthVerbs(Verbs):
             return mechanism
         if not _is_own(method):
             return None
-        return self._configured(Plain if method.__name__ == "auth_PLAIN" else Login)
+        return self._configured(sasl.Plain if method.__name__ == "auth_PLAIN" else sasl.Login)
 
     def _configured(self, usual: type[Mechanism]) -> type[Mechanism]:
         """Give the mechanism of a name that the server was made with."""
-        found = (mechanism for mechanism in self._mechanisms if mechanism.name == usual.name)
+        found = (one for one in self._configured_mechanisms() if one.name == usual.name)
         return next(found, usual)
 
     def _asks_authenticator(self, method: Callable[..., Any]) -> bool:
@@ -195,7 +187,7 @@ class AuthVerbs(Verbs):
         if mechanism is None:
             return True
         judge = self._authenticator
-        accepted = not isinstance(judge, Authenticator) or judge.accepts(mechanism.name)
+        accepted = not isinstance(judge, sasl.Authenticator) or judge.accepts(mechanism.name)
         return accepted and mechanism.usable(context)
 
     # -- the command ------------------------------------------------------------------------------
@@ -435,9 +427,9 @@ class AuthVerbs(Verbs):
             response = decoded
         try:
             credentials = await self._converse(mechanism, response)
-        except BadResponse:
+        except sasl.BadResponse:
             return AuthResult(success=False, handled=False, message=replies.AUTH_UNSPLITTABLE)
-        except ProofFailed as fault:
+        except sasl.ProofFailed as fault:
             log.info("%r AUTH %s: %s", self.session.peer, mechanism.name, fault)
             result = AuthResult(success=False, handled=False)
         else:
@@ -460,13 +452,13 @@ class AuthVerbs(Verbs):
         """
         outcome = mechanism.step(response)
         while True:
-            if isinstance(outcome, Challenge):
+            if isinstance(outcome, sasl.Challenge):
                 answer = await self.challenge_auth(outcome.data)
                 if answer is MISSING:
                     return MISSING
                 outcome = mechanism.step(answer)
-            elif isinstance(outcome, KeyRequest):
-                if not isinstance(self._authenticator, Authenticator):
+            elif isinstance(outcome, sasl.KeyRequest):
+                if not isinstance(self._authenticator, sasl.Authenticator):
                     raise TypeError(f"{mechanism.name}: authenticator must be an Authenticator")
                 outcome = mechanism.supply(
                     await self._authenticator.find_keys(self.session, outcome)
@@ -484,11 +476,11 @@ class AuthVerbs(Verbs):
 
     async def auth_PLAIN(self, _: Any, args: list[str]) -> AuthResult:
         """PLAIN (RFC 4616)."""
-        return await self._auth(self._configured(Plain), self, args)
+        return await self._auth(self._configured(sasl.Plain), self, args)
 
     async def auth_LOGIN(self, _: Any, args: list[str]) -> AuthResult:
         """LOGIN, as old clients want it."""
-        return await self._auth(self._configured(Login), self, args)
+        return await self._auth(self._configured(sasl.Login), self, args)
 
 
 def _modern_result(outcome: Any) -> Any:
