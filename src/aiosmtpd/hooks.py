@@ -113,7 +113,8 @@ class HandlesEHLO(Protocol):
             envelope: an empty envelope.
             hostname: what the client calls itself.
             responses: the lines of the planned reply, such as ``"250-SIZE 33554432"``. The first
-                names the server and had better stay; the last is ``"250 HELP"``.
+                names the server and had better stay; the last begins with ``250`` and a space, and is
+                ``"250 HELP"`` unless extensions were added behind it.
 
         Returns:
             The lines to send. All but the last begin with ``250-``, the last with ``250`` and a
