@@ -139,6 +139,27 @@ def test_behind_a_proxy_it_is_the_client_who_counts(
         assert wire.say("XCLIENT ADDR=192.0.2.8") == [GREETING if listed else DENIED]
 
 
+V2 = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "listed"),
+    [
+        (b"PROXY UNKNOWN\r\n", False),
+        (V2 + b"\x21\0\0\0", False),
+        (V2 + b"\x20\0\0\0", True),  # LOCAL: the proxy speaks for itself
+    ],
+)
+def test_a_client_that_the_proxy_does_not_name_is_not_the_proxy(
+    connect: Connect, header: bytes, listed: bool
+) -> None:
+    wire = connect(proxy_networks=["192.0.2.1"], **FROM_LISTED)
+    wire.send(header)
+    wire.heard()
+    assert (LINE in wire.ehlo()) is listed
+    assert wire.say("XCLIENT ADDR=192.0.2.8") == [GREETING if listed else DENIED]
+
+
 def test_a_unix_socket_that_a_proxy_tells_of_is_not_ours(connect: Connect) -> None:
     extension = XClient([], unix_sockets=True)
     wire = connect(extensions=(extension,), proxy_networks=["192.0.2.1"])

@@ -29,6 +29,7 @@ _IN_TRANSACTION = Reply(503, "5.5.1", "Error: mail transaction in progress")
 _SIZE_LIMIT = 255  # XC note 1, XF note 1
 UNAVAILABLE = "[UNAVAILABLE]"
 _IPV6_TAG = "IPV6:"
+_LOCAL = 0  # the command of a PROXY header
 
 
 def parse_address(text: str) -> str | None:
@@ -138,13 +139,13 @@ def _connected_peer(server: Server) -> Any:
     """Give the peer that connected, whatever XCLIENT said since.
 
     Behind a proxy that is the client whom the PROXY header names, also where no hook has written it
-    into the session: or else whoever reaches the proxy would be taken for the proxy.
+    into the session: or else whoever reaches the proxy would be taken for the proxy. It is nobody
+    if the header does not name it, unless that is the proxy's own (LOCAL).
     """
     session: Session = server.session
     peer = session.peer_before_xclient if session.xclient else session.peer
     transport = server.transport
-    if session.proxy_data and transport is not None:
-        source = session.proxy_data.source
-        if source is not None and peer == transport.get_extra_info("peername"):
-            return source
+    data = session.proxy_data
+    if data and transport is not None and peer == transport.get_extra_info("peername"):
+        return peer if data.command == _LOCAL else data.source
     return peer
