@@ -216,3 +216,18 @@ def test_a_checksum_of_another_size(size: int) -> None:
 )
 def test_no_checksum(octets: bytes) -> None:
     assert parse(octets).checksum_ok is None
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        (b"/\xc3\xa9 x", "/\xe9 x"),
+        (b"\0abstract", r"\x00abstract"),
+        (b"/\r\nX: y\xff", r"/\r\nX: y\xff"),
+        ("/\u2028".encode(), r"/\u2028"),
+    ],
+)
+def test_a_path_cannot_begin_another_line(path: bytes, source: str) -> None:
+    """It is written where an address is, such as a header field or the log."""
+    octets = V2_SIGNATURE + b"\x21\x31\0\xd8" + path.ljust(216, b"\0")
+    assert parse(octets).source == source

@@ -177,13 +177,19 @@ class ProxyData:
     def source(self) -> tuple[str, int] | str | None:
         """The address of the client, as transports tell it.
 
-        An IP address and a port; the path of a Unix socket; or None if the header names no client:
-        it is not valid, LOCAL, UNKNOWN, or of an unspecified family.
+        An IP address and a port; the path of a Unix socket, what is not printable in it escaped
+        (``\\n``); or None if the header names no client: it is not valid, LOCAL, UNKNOWN, or of an
+        unspecified family.
         """
         if not self.valid or self.command == V2_CMD.LOCAL or self.src_addr is None:
             return None
         if isinstance(self.src_addr, bytes):
-            return self.src_addr.rstrip(b"\0").decode("utf-8", "surrogateescape")
+            path = self.src_addr.rstrip(b"\0").decode("utf-8", "backslashreplace")
+            # It goes where an address goes, such as a header field; a client chooses its path.
+            return "".join(
+                letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+                for letter in path
+            )
         return str(self.src_addr), self.src_port or 0
 
     def with_error(self, error_msg: str, log_prefix: bool = True) -> ProxyData:
