@@ -22,10 +22,11 @@ import warnings
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from . import auth, extensions, protocol
 from .arguments import Defaults, read_arguments
-from .auth import UsersFile
 from .extensions import BUILT_IN, DEFAULT
 from .listening import SocketFile
 from .lmtp import LMTP
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from .auth import UsersFile
     from .proxy_protocol import ProxyData
     from .server import Server
     from .session import Envelope, Session
@@ -181,7 +183,7 @@ def _tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
 def _users(path: Path | None) -> UsersFile | None:
     """Who may send mail, read while it can be read; None for everybody."""
     try:
-        return None if path is None else UsersFile(path)
+        return None if path is None else auth.UsersFile(path)
     except OSError as error:
         raise _CannotStartError("cannot read the users file") from error
     except ValueError as error:  # its text says which line, and why
@@ -228,6 +230,16 @@ def _account(parser: ArgumentParser, parsed: Namespace) -> Any:
         _fail(parser, parsed, f'there is no user "{parsed.user}"', None)
 
 
+def _import_all() -> None:
+    """Import what else would be imported when a client needs it.
+
+    Then it may be out of reach: root's own packages are nobody else's to read.
+    """
+    for package in (auth, extensions, protocol):
+        for found in iter_modules(package.__path__):
+            import_module(f"{package.__name__}.{found.name}")
+
+
 def _become(parser: ArgumentParser, account: Any, unix: Path | None) -> None:
     """Give up root for good: the groups first, since nobody else could give them up."""
     if sys.platform == "win32":
@@ -236,6 +248,7 @@ def _become(parser: ArgumentParser, account: Any, unix: Path | None) -> None:
         if os.getuid() != account.pw_uid or os.geteuid() != account.pw_uid:
             if unix is not None:
                 os.chown(unix, account.pw_uid, account.pw_gid, follow_symlinks=False)
+            _import_all()
             os.initgroups(account.pw_name, account.pw_gid)
             os.setgid(account.pw_gid)
         os.setuid(account.pw_uid)

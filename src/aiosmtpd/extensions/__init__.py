@@ -3,35 +3,43 @@
 Each tells its EHLO line for the session at hand, the parameters it adds to MAIL and RCPT with what
 they mean, its verbs, and by how much it lengthens commands. What a server has is a tuple of them, and
 what that adds up to a table.
+
+Those that a server has by default are imported with this package, the others when they are asked for.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from .auth import Auth
 from .base import Extension, Server, syntax
-from .binarymime import BinaryMime
 from .chunking import Chunking
-from .deliverby import DeliverBy, DeliveryTime
-from .dsn import Dsn, OriginalRecipient
 from .eightbitmime import EightBitMime
-from .enhancedstatuscodes import EnhancedStatusCodes
-from .etrn import Etrn
 from .expn import Expn
-from .futurerelease import FutureRelease
 from .help import Help
-from .limits import Limits
-from .mtpriority import MtPriority
-from .nosoliciting import NoSoliciting
 from .pipelining import Pipelining
-from .prdr import Prdr
-from .requiretls import RequireTls
-from .rrvs import Rrvs, ValidSince
 from .size import Size
 from .smtputf8 import SmtpUtf8, StrictSmtpUtf8
 from .starttls import StartTls
 from .table import ExtensionTable, table_of
-from .xclient import XClient
-from .xforward import XForward
+
+if TYPE_CHECKING:
+    from .binarymime import BinaryMime
+    from .deliverby import DeliverBy, DeliveryTime
+    from .dsn import Dsn, OriginalRecipient
+    from .enhancedstatuscodes import EnhancedStatusCodes
+    from .etrn import Etrn
+    from .futurerelease import FutureRelease
+    from .limits import Limits
+    from .mtpriority import MtPriority
+    from .nosoliciting import NoSoliciting
+    from .prdr import Prdr
+    from .requiretls import RequireTls
+    from .rrvs import Rrvs, ValidSince
+    from .xclient import XClient
+    from .xforward import XForward
 
 __all__ = [
     "BUILT_IN",
@@ -83,18 +91,78 @@ DEFAULT: tuple[Extension, ...] = (
 )
 """The extensions of a server, in the order of their EHLO lines."""
 
-BUILT_IN: dict[str, Callable[[], Extension]] = {
-    "BINARYMIME": BinaryMime,
-    "DELIVERBY": DeliverBy,
-    "DSN": Dsn,
-    "ENHANCEDSTATUSCODES": EnhancedStatusCodes,
-    "ETRN": Etrn,
-    "FUTURERELEASE": FutureRelease,
-    "LIMITS": Limits,
-    "MT-PRIORITY": MtPriority,
-    "NO-SOLICITING": NoSoliciting,
-    "PRDR": Prdr,
-    "REQUIRETLS": RequireTls,
-    "RRVS": Rrvs,
+# Where the names are that are imported when they are asked for.
+_MODULES = {
+    "BinaryMime": "binarymime",
+    "DeliverBy": "deliverby",
+    "DeliveryTime": "deliverby",
+    "Dsn": "dsn",
+    "EnhancedStatusCodes": "enhancedstatuscodes",
+    "Etrn": "etrn",
+    "FutureRelease": "futurerelease",
+    "Limits": "limits",
+    "MtPriority": "mtpriority",
+    "NoSoliciting": "nosoliciting",
+    "OriginalRecipient": "dsn",
+    "Prdr": "prdr",
+    "RequireTls": "requiretls",
+    "Rrvs": "rrvs",
+    "ValidSince": "rrvs",
+    "XClient": "xclient",
+    "XForward": "xforward",
 }
+
+
+def _import(name: str) -> Any:
+    """Give what a name stands for, from now on without this (:pep:`562`)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f".{_MODULES[name]}", __name__)
+    return globals().setdefault(name, getattr(module, name))
+
+
+if not TYPE_CHECKING:  # to a type checker, any name at all would be there
+    __getattr__ = _import
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | _MODULES.keys())
+
+
+class _BuiltIn(Mapping[str, Callable[[], Extension]]):
+    """Classes by the names of their extensions, imported when they are looked up."""
+
+    def __init__(self, classes: dict[str, str]) -> None:
+        self._classes = classes
+
+    def __getitem__(self, name: str) -> Callable[[], Extension]:
+        made: Callable[[], Extension] = _import(self._classes[name])
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def __repr__(self) -> str:
+        return repr(self._classes)
+
+
+BUILT_IN: Mapping[str, Callable[[], Extension]] = _BuiltIn(
+    {
+        "BINARYMIME": "BinaryMime",
+        "DELIVERBY": "DeliverBy",
+        "DSN": "Dsn",
+        "ENHANCEDSTATUSCODES": "EnhancedStatusCodes",
+        "ETRN": "Etrn",
+        "FUTURERELEASE": "FutureRelease",
+        "LIMITS": "Limits",
+        "MT-PRIORITY": "MtPriority",
+        "NO-SOLICITING": "NoSoliciting",
+        "PRDR": "Prdr",
+        "REQUIRETLS": "RequireTls",
+        "RRVS": "Rrvs",
+    }
+)
 """The extensions that are there to be added, by name; each can be made without arguments."""
