@@ -14,15 +14,13 @@ _AnyText = TypeVar("_AnyText", str, bytes)
 # "=" behind the mechanism. In the midst of a line "AUTH=" is the parameter of MAIL, which is no secret.
 # Nothing is matched before "AUTH" but at the start of the line: spaces, of which a line may be full,
 # would be counted anew from each of them on.
-CLIENT_AUTH_B = re.compile(
-    rb"(?P<command>\A\s*+AUTH\s*+=|AUTH\s++[^\s=]++(?:=|[^\S\r\n]++))[^\r\n]*+", re.IGNORECASE
-)
-_CLIENT_AUTH = re.compile(CLIENT_AUTH_B.pattern.decode(), re.IGNORECASE)
+_CLIENT_AUTH = r"(?i)(?P<command>\A\s*+AUTH\s*+=|AUTH\s++[^\s=]++(?:=|[^\S\r\n]++))[^\r\n]*+"
+_CLIENT_AUTH_B = _CLIENT_AUTH.encode()
 
 
 def sanitize(text: bytes) -> bytes:
     """Mask the secret in a line of the client, if it is an AUTH command."""
-    return CLIENT_AUTH_B.sub(rb"\g<command>********", text, count=1)
+    return re.sub(_CLIENT_AUTH_B, rb"\g<command>********", text, count=1)
 
 
 def sanitized_log(func: Callable[..., None], msg: str | bytes, *args: Any, **kwargs: Any) -> None:
@@ -41,5 +39,5 @@ def _sanitized(arg: Any) -> Any:
     if isinstance(arg, bytes):
         return sanitize(arg)
     if isinstance(arg, str):
-        return _CLIENT_AUTH.sub(r"\g<command>********", arg, count=1)
+        return re.sub(_CLIENT_AUTH, r"\g<command>********", arg, count=1)
     return arg
