@@ -46,7 +46,12 @@ NEIGHBOURS = {
     ("verbs", "streams"),
 }
 # The parts of a room that is too large for one module: they count as their room.
-PARTS = {"listening": "server", "arguments": "main", "deadlines": "transport", "receiving": "transport"}
+PARTS = {
+    "listening": "server",
+    "arguments": "main",
+    "deadlines": "transport",
+    "receiving": "transport",
+}
 
 PROTOCOL_LEAVES = {"reply", "buffer", "events"}
 # What the engine must not touch: it has no I/O, no clock and no log.

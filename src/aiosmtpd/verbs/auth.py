@@ -15,7 +15,7 @@ import inspect
 import logging
 import re
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .. import auth as sasl
@@ -68,10 +68,25 @@ def auth_mechanism(actual_name: str) -> Callable[[_Method], _Method]:
     return decorate
 
 
-def _mechanisms_of(owner: object, *, is_builtin: bool) -> dict[str, _AuthMechAttr]:
+@functools.lru_cache(maxsize=64)
+def _attributes_of(kind: Any) -> tuple[str, ...]:
+    return tuple(name for name in dir(kind) if name.startswith("auth_"))
+
+
+def _attributes_of_handler(handler: object) -> tuple[str, ...]:
+    kind = type(handler)
+    if kind.__dir__ is object.__dir__ and not hasattr(kind, "__getattr__"):
+        own = getattr(handler, "__dict__", ())
+        return *_attributes_of(kind), *(name for name in own if name.startswith("auth_"))
+    return tuple(name for name in dir(handler) if name.startswith("auth_"))
+
+
+def _mechanisms_of(
+    owner: object, attributes: Iterable[str], *, is_builtin: bool
+) -> dict[str, _AuthMechAttr]:
     found = {}
-    for attribute in dir(owner):
-        if attribute.startswith("auth_") and callable(method := getattr(owner, attribute)):
+    for attribute in attributes:
+        if callable(method := getattr(owner, attribute)):
             name = getattr(method, "__auth_mechanism_name__", None)
             if not isinstance(name, str):
                 name = attribute.removeprefix("auth_").replace("__", "-")
@@ -103,11 +118,14 @@ class AuthVerbs(Verbs):
             for mechanism in self._configured_mechanisms()
             if mechanism.needs is None or mechanism.needs in abilities
         }
-        for name, method in _mechanisms_of(self, is_builtin=True).items():
+        # Those of the class: to list what an instance has makes all its attributes slower to find.
+        own = _mechanisms_of(self, _attributes_of(type(self)), is_builtin=True)
+        for name, method in own.items():
             # What 1.4 had as methods is there for subclasses; it counts only where it is configured.
             if name in methods or not _is_own(method.method):
                 methods[name] = method
-        methods.update(_mechanisms_of(self.event_handler, is_builtin=False))
+        handler = self.event_handler
+        methods.update(_mechanisms_of(handler, _attributes_of_handler(handler), is_builtin=False))
         return {name: methods[name] for name in methods if name not in self._auth_excluded}
 
     def _configured_mechanisms(self) -> tuple[type[Mechanism], ...]:

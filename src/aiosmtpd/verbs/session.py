@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import warnings
 from collections.abc import Callable
@@ -174,6 +175,12 @@ class SessionVerbs(Verbs):
         return text + extended if self.session.extended_smtp and extended else text
 
 
+@functools.lru_cache(maxsize=64)
+def _arguments_of(function: Callable[..., Any]) -> int:
+    """Count the parameters of a method, without ``self``."""
+    return len(inspect.signature(function.__get__(object())).parameters)
+
+
 def is_old_ehlo_hook(hook: Any) -> bool:
     """Tell whether ``handle_EHLO`` is of the form before 1.3, without the responses.
 
@@ -182,7 +189,9 @@ def is_old_ehlo_hook(hook: Any) -> bool:
     """
     if hook is None:
         return False
-    count = len(inspect.signature(hook).parameters)
+    function = getattr(hook, "__func__", None)
+    # Found out once, where it is a method of a class: it takes longer than to greet.
+    count = len(inspect.signature(hook).parameters) if function is None else _arguments_of(function)
     if count not in (4, 5):
         raise RuntimeError("Unsupported EHLO Hook")
     if count == 4:
