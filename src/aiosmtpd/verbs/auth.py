@@ -74,7 +74,7 @@ def _attributes_of(kind: Any) -> tuple[str, ...]:
 
 
 def _attributes_of_handler(handler: object) -> tuple[str, ...]:
-    kind = type(handler)
+    kind: Any = type(handler)
     if kind.__dir__ is object.__dir__ and not hasattr(kind, "__getattr__"):
         own = getattr(handler, "__dict__", ())
         return *_attributes_of(kind), *(name for name in own if name.startswith("auth_"))
@@ -119,7 +119,8 @@ class AuthVerbs(Verbs):
             if mechanism.needs is None or mechanism.needs in abilities
         }
         # Those of the class: to list what an instance has makes all its attributes slower to find.
-        own = _mechanisms_of(self, _attributes_of(type(self)), is_builtin=True)
+        kind: Any = type(self)
+        own = _mechanisms_of(self, _attributes_of(kind), is_builtin=True)
         for name, method in own.items():
             # What 1.4 had as methods is there for subclasses; it counts only where it is configured.
             if name in methods or not _is_own(method.method):
