@@ -31,7 +31,6 @@ from aiosmtpd.extensions import (
     Extension,
     OriginalRecipient,
     Pipelining,
-    Prdr,
     XForward,
 )
 from aiosmtpd.session import Envelope
@@ -421,15 +420,6 @@ def test_lmtp_where_a_recipient_is_refused_before_the_message(postfix: Postfix) 
         assert sorted(receiver.take().envelope.rcpt_tos) == [recipients[0], recipients[2]]
         told = [postfix.told(recipient)["status"] for recipient in recipients]
         assert told == ["sent", "bounced", "sent"]
-
-
-def test_prdr_is_not_for_who_does_not_ask(postfix: Postfix) -> None:
-    """Postfix knows nothing of it, and so it gets one reply for all."""
-    receiver = Mixed()
-    with receiving(receiver, extensions=[*DEFAULT, Prdr()]) as port:
-        recipients = postfix.send(port, "bart", "carl")
-        assert "PRDR" not in receiver.take().envelope.mail_parameters
-        assert len({postfix.told(recipient)["reply"] for recipient in recipients}) == 1
 
 
 # -- in the name of another -----------------------------------------------------------------------
