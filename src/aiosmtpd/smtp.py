@@ -148,8 +148,7 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
             :class:`AuthResult`.
         proxy_protocol_timeout: seconds in which the PROXY header must come; None if none is expected.
         loop: the event loop; the running one if None.
-        handler_timeout: seconds that one command may take to be handled before its client is answered
-            451; None for any.
+        handler_timeout: seconds that handling one command may take, then 451; None for any.
         extensions: the ESMTP extensions, instead of :data:`aiosmtpd.extensions.DEFAULT`.
         auth_mechanisms: the SASL mechanisms, instead of
             :data:`aiosmtpd.auth.DEFAULT_MECHANISMS`.
@@ -550,6 +549,8 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
             await self._answer(fault.reply)
         if isinstance(fault, CommandTooLong):  # what it was is not known; it may have been AUTH
             self._note_auth_refused()
+        if fault.is_last:
+            self._connection.end()
 
     # -- hooks ------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from aiosmtpd.protocol import (
     Connection,
     Mode,
     NonAsciiCommand,
+    ProtocolError,
 )
 from aiosmtpd.protocol.buffer import ReceiveBuffer
 from aiosmtpd.protocol.readers import (
@@ -527,3 +528,38 @@ def test_a_stream_tells_a_fault_with_the_octet_that_makes_it(read: Read) -> None
     ):
         told = read(b"DATA\r\n" + octets, complete=False, stream=True, **limits)
         assert told == [DATA, *fault]
+
+
+# -- a BDAT that cannot be read -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "is_last"),
+    [
+        (b"BDAT 6\x00 LAST", True),
+        (b"bdat 6 \x0bLAST", True),
+        (b"BDAT 6 \xff", True),
+        (b"BDAT\t6 LAST", True),
+        (b"BDAT " + b"6" * 99, True),
+        (b"BDATE \x00", False),
+        (b"BDAT6 \xff", False),
+        (b"NOOP BDAT \x00", False),
+        (b"x" * 99, False),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_chunk_of_unknown_size_ends_the_connection(
+    line: bytes, is_last: bool, at_once: bool
+) -> None:
+    connection = Connection(command_limit=40)
+    octets = line + b"\r\n"
+    pieces = [octets] if at_once else [octets[at : at + 1] for at in range(len(octets))]
+    with pytest.raises(ProtocolError) as caught:
+        for piece in pieces:
+            connection.receive_data(piece)
+            assert connection.next_event() is None
+    assert caught.value.is_last is is_last
+    connection.receive_data(b"x" * 99 + b"\r\n")
+    with pytest.raises(CommandTooLong) as other:
+        connection.next_event()
+    assert not other.value.is_last

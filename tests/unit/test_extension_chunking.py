@@ -1234,3 +1234,15 @@ def test_prdr_is_no_obstacle() -> None:
     told = [*EHLO, b"MAIL FROM:<a@example.com> PRDR\r\n", "250 OK", *RCPT, *last(b"one"), *NOOP]
     assert re.fullmatch("PRDR", Prdr.name)
     assert contents(*told, extensions=(*DEFAULT, Prdr())) == [b"one"]
+
+
+@pytest.mark.parametrize(
+    "line", [b"BDAT 6\x00 LAST", b"BDAT\t6", b"bdat 6 \xff", b"BDAT 6" + b" " * 13_000]
+)
+def test_a_bdat_that_cannot_be_read_is_the_last_command(connect: Connect, line: bytes) -> None:
+    # What follows it may be a chunk, whose octets must not be taken for commands.
+    wire = connect()
+    wire.ehlo()
+    (reply,) = wire.say(line, "RSET", "NOOP")
+    assert reply.startswith("500 ")
+    assert wire.over

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email.message
 import email.policy
+import threading
 from email.message import EmailMessage
 from email.message import Message as ClassicMessage
 from typing import Any
@@ -200,3 +201,48 @@ def test_a_loop_can_be_given_and_changed() -> None:
 def test_the_message_class_is_kept_for_all_to_read() -> None:
     assert Keeper().message_class is None
     assert Keeper(EmailMessage).message_class is EmailMessage
+
+
+# -- messages that take the parser long -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Keeper, AsyncKeeper])
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_large_messages_are_parsed_in_a_thread(
+    kind: type[Keeper] | type[AsyncKeeper], size: int
+) -> None:
+    threads: list[int] = []
+
+    class Noted(ClassicMessage):
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            threads.append(threading.get_ident())
+            super().__init__(*arguments, **keywords)
+
+    handler = kind(Noted)
+    assert asyncio.run(give(handler, b"Subject: x\r\n\r\n" + b"x" * size)) == "250 OK"
+    assert (set(threads) == {threading.get_ident()}) is (size < 1000)
+    assert handler.message["X-MailFrom"] == "a@example.com"
+
+
+def test_an_override_of_prepare_message_stays_in_the_thread_of_the_loop() -> None:
+    threads: list[int] = []
+
+    class Own(Keeper):
+        def prepare_message(self, session: Session, envelope: Envelope) -> ClassicMessage:
+            threads.append(threading.get_ident())
+            return super().prepare_message(session, envelope)
+
+    assert asyncio.run(give(Own(), b"x" * 100_000)) == "250 OK"
+    assert threads == [threading.get_ident()]
+
+
+@pytest.mark.parametrize("kind", [Keeper, AsyncKeeper])
+def test_parts_within_parts_without_end_are_refused(
+    kind: type[Keeper] | type[AsyncKeeper],
+) -> None:
+    parts = "".join(
+        f"Content-Type: multipart/mixed; boundary=b{number}\r\n\r\n--b{number}\r\n"
+        for number in range(1500)
+    )
+    told = asyncio.run(give(kind(), parts.encode()))
+    assert told == "554 5.6.0 Error: too many parts within parts"

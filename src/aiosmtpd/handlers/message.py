@@ -4,8 +4,9 @@ Three header fields tell what the envelope and the session knew: ``X-Peer``, ``X
 ``X-RcptTo``. A client may have written fields of these names itself; since a reader would trust
 them, the client's are taken out before ours are put in.
 
-Parsing is done where the server runs. It is fine for mail of ordinary size; a program that receives
-large messages and does not need them parsed writes ``handle_DATA`` or ``handle_BODY`` itself.
+Messages of more than a few pages are parsed in a thread, for the parser takes its time over large
+ones, and as long as it likes over one that was made for it. A program that receives large messages and
+does not need them parsed writes ``handle_DATA`` or ``handle_BODY`` itself.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import email.policy
 from abc import ABCMeta, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from ..protocol.reply import OK
+from ..protocol.reply import OK, Reply
 
 if TYPE_CHECKING:
     from email.message import Message as EmailPackageMessage
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from ..smtp import SMTP
 
 __all__ = ["ENVELOPE_FIELDS", "AsyncMessage", "Message", "MessageBase", "envelope_fields"]
+
+# Characters or octets that are parsed where the server runs: it takes a millisecond or so.
+_SMALL = 16_384
+_TOO_DEEP = Reply(554, "5.6.0", "Error: too many parts within parts")
 
 #: The names of the header fields that tell what the envelope and the session knew.
 ENVELOPE_FIELDS = ("X-Peer", "X-MailFrom", "X-RcptTo")
@@ -41,6 +46,15 @@ def envelope_fields(session: Session, envelope: Envelope) -> dict[str, str]:
     """
     values = (str(session.peer), envelope.mail_from or "", ", ".join(envelope.rcpt_tos))
     return dict(zip(ENVELOPE_FIELDS, values, strict=True))
+
+
+def _with_fields(
+    message: EmailPackageMessage, session: Session, envelope: Envelope
+) -> EmailPackageMessage:
+    for name, value in envelope_fields(session, envelope).items():
+        del message[name]
+        message[name] = value
+    return message
 
 
 class MessageBase(metaclass=ABCMeta):
@@ -77,11 +91,16 @@ class MessageBase(metaclass=ABCMeta):
         Raises:
             TypeError: if the content is neither ``bytes`` nor ``str``.
         """
-        message = self._parse(envelope.content)
-        for name, value in envelope_fields(session, envelope).items():
-            del message[name]
-            message[name] = value
-        return message
+        return _with_fields(self._parse(envelope.content), session, envelope)
+
+    async def _prepare(self, session: Session, envelope: Envelope) -> EmailPackageMessage:
+        """Make the message without holding up other connections; an override may not like threads."""
+        content = envelope.content
+        overridden = type(self).prepare_message is not MessageBase.prepare_message
+        if overridden or content is None or len(content) <= _SMALL:
+            return self.prepare_message(session, envelope)
+        message = await asyncio.to_thread(self._parse, content)
+        return _with_fields(message, session, envelope)
 
     def _parse(self, content: bytes | str | None) -> EmailPackageMessage:
         policy: Any = self.policy
@@ -108,7 +127,11 @@ class Message(MessageBase):
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Make the message, hand it to :meth:`handle_message`, answer 250."""
-        self.handle_message(self.prepare_message(session, envelope))
+        try:
+            message = await self._prepare(session, envelope)
+        except RecursionError:  # the parser goes deeper with each multipart
+            return _TOO_DEEP
+        self.handle_message(message)
         return OK
 
     @abstractmethod
@@ -154,7 +177,11 @@ class AsyncMessage(MessageBase):
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Make the message, await :meth:`handle_message` with it, answer 250."""
-        await self.handle_message(self.prepare_message(session, envelope))
+        try:
+            message = await self._prepare(session, envelope)
+        except RecursionError:  # the parser goes deeper with each multipart
+            return _TOO_DEEP
+        await self.handle_message(message)
         return OK
 
     @abstractmethod

@@ -29,9 +29,12 @@ class ProtocolError(Exception):
 
     Attributes:
         reply: the :class:`~aiosmtpd.protocol.Reply` that answers the fault.
+        is_last: whether the connection has to end with that reply, since nobody can tell whether what
+            follows is commands.
     """
 
     reply: Reply = replies.BAD_SYNTAX
+    is_last = False
 
     def __init__(self, message: str = "", *, reply: Reply | None = None) -> None:
         super().__init__(message or str(reply or self.reply))

@@ -21,6 +21,7 @@ from .errors import (
     BodyTooLarge,
     CommandTooLong,
     NonAsciiCommand,
+    ProtocolError,
 )
 from .events import AuthResponse, Body, BodyChunk, BodyEnd, Command, Event, ProxyHeader
 
@@ -31,6 +32,8 @@ _new = tuple.__new__
 
 # RFC 5321 section 4.1.2 has no control characters anywhere, and they would end up in logs and headers.
 _CONTROL = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
+
+_BDAT = re.compile(rb"BDAT(?![A-Z0-9])", re.IGNORECASE)
 
 _DOT_LINE = b"\r\n."
 # What of a body is looked at in one go for dots; the header fields, which have many, fill one or two.
@@ -71,11 +74,12 @@ class Reader(Protocol):
 class _LineReader:
     """Lines ended by LF, at most ``limit`` octets long; what is longer is dropped to its end."""
 
-    __slots__ = ("_dropping", "_limit")
+    __slots__ = ("_dropping", "_is_last", "_limit")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._dropping = False
+        self._is_last = False
 
     def restart(self) -> None:
         """Forget the line that is being read."""
@@ -91,12 +95,25 @@ class _LineReader:
     def _drop_line(self, buffer: ReceiveBuffer, line: bytes | None) -> bytes | None:
         """Drop what cannot become a line within the limit; raise once it came to its end."""
         if line is not None:
+            is_last = self._is_last if self._dropping else _announces_chunk(line)
             self._dropping = False
-            raise CommandTooLong
-        if self._dropping or len(buffer) > self._limit:
+            raise _marked(CommandTooLong(), is_last)
+        if not self._dropping and len(buffer) > self._limit:
             self._dropping = True
+            self._is_last = _announces_chunk(buffer.peek(5))
+        if self._dropping:
             buffer.clear()
         return None
+
+
+def _announces_chunk(line: bytes) -> bool:
+    """Tell whether a line that cannot be read was a BDAT, so that a chunk of unknown size follows."""
+    return _BDAT.match(line) is not None
+
+
+def _marked(fault: ProtocolError, is_last: bool) -> ProtocolError:
+    fault.is_last = is_last
+    return fault
 
 
 class CommandReader(_LineReader):
@@ -125,7 +142,10 @@ class CommandReader(_LineReader):
         text = line.decode("utf-8", "surrogateescape")
         verb, _, argument = text.partition(" ")
         if not (text.isascii() and text.isprintable()):
-            self._judge(verb, argument)
+            try:
+                self._judge(verb, argument)
+            except ProtocolError as fault:
+                raise _marked(fault, _announces_chunk(line)) from None
         return _new(Command, (verb.upper(), argument.strip() or None, len(line)))
 
     def _judge(self, verb: str, argument: str) -> None:
