@@ -47,7 +47,7 @@ The server could not be started; one line on the standard error says why. With
 the traceback comes before it.
 .TP
 .B 2
-The arguments were wrong.
+The arguments were wrong; one line on the standard error says how.
 .SH EXAMPLES
 Print what arrives on port 8025 of this machine:
 .PP

@@ -12,7 +12,7 @@ import socket
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from . import __version__
 from .extensions import BUILT_IN
@@ -53,9 +53,15 @@ class Defaults(NamedTuple):
     program: str = PROGRAM
 
 
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End the program with one line; for the usage there is ``--help``."""
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
 def make_parser(defaults: Defaults) -> ArgumentParser:
     """Make the parser of the command line; the manual page is made from it too."""
-    parser = ArgumentParser(
+    parser = _Parser(
         prog=defaults.program,
         add_help=False,
         description="An SMTP and LMTP server (RFC 5321, RFC 2033) that hands the mail it receives "

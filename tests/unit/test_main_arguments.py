@@ -60,12 +60,15 @@ def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[Any, str]:
-    """The exit status, and the last line on the standard error."""
+    """The exit status, and the one line on the standard error."""
     with pytest.raises(SystemExit) as ended:
         parseargs(args)
     captured = capsys.readouterr()
     assert captured.out == ""
-    return ended.value.code, captured.err.splitlines()[-1].removeprefix(f"{PROGRAM}: error: ")
+    assert captured.err.endswith("\n")
+    (line,) = captured.err.splitlines()
+    assert line.startswith(f"{PROGRAM}: error: ")
+    return ended.value.code, line.removeprefix(f"{PROGRAM}: error: ")
 
 
 def test_defaults() -> None:
@@ -177,6 +180,7 @@ def test_defaults_of_the_module_are_read_late(monkeypatch: pytest.MonkeyPatch) -
         (["--smtpscert", "x"], "--smtpscert and --smtpskey must be specified together"),
         (["--smtpskey", "x"], "--smtpscert and --smtpskey must be specified together"),
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),
+        (["--frob\nnicate"], "unrecognized arguments: --frob nicate"),
         (["-c", "aiosmtpd.handlers.Debugging", "x"], "Debugging usage: [stdout|stderr]"),
         (["-c", "trial_handlers.Choosy", "wrong"], "Choosy is not content"),
         (
