@@ -51,6 +51,7 @@ PARTS = {
     "arguments": "main",
     "deadlines": "transport",
     "receiving": "transport",
+    "settings": "smtp",
 }
 
 PROTOCOL_LEAVES = {"reply", "buffer", "events"}

@@ -44,6 +44,13 @@ from .protocol import (
 from .protocol import reply as replies
 from .protocol.sequence import ALLOWED
 from .session import Envelope, Session
+from .settings import (
+    checked_call_limits,
+    checked_callable,
+    checked_failure_limit,
+    checked_mechanisms,
+    checked_names,
+)
 from .transport import ConnectionProtocol
 from .verbs import (
     MISSING,
@@ -162,9 +169,10 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
             without ``proxy_protocol_timeout``, which is 5 seconds here unless given.
 
     Raises:
-        TypeError: ``command_call_limit`` or ``proxy_networks`` is of another type, or ``extensions``
-            holds what is none.
-        ValueError: ``proxy_protocol_timeout`` is not positive, or one of ``proxy_networks`` is none.
+        TypeError: an argument is of another type than it should be: a single string instead of a list
+            of names, say, or a class instead of an object.
+        ValueError: ``proxy_protocol_timeout`` or ``auth_failure_limit`` is not positive, or one of
+            ``proxy_networks`` is none.
         RuntimeError: ``handle_EHLO`` of the handler has neither of its two forms.
     """
 
@@ -246,7 +254,7 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
         self._set_up_auth(auth_required, auth_require_tls, auth_exclude_mechanism, auth_mechanisms)
         self._set_up_judges(authenticator, auth_callback, sender_policy, auth_failure_limit)
         if command_call_limit is not None:
-            self._call_limits = _checked_call_limits(command_call_limit)
+            self._call_limits = checked_call_limits(command_call_limit, CALL_LIMIT_DEFAULT)
             self._call_counts = {}
         self._look_at_handler()
         if proxy_protocol_timeout is not None or proxy_networks is not None:
@@ -283,10 +291,10 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
         self._auth_required = required
         if not require_tls:
             self._auth_require_tls = False
-        if excluded:
-            self._auth_excluded = frozenset(name.upper() for name in excluded)
+        if excluded is not None:
+            self._auth_excluded = checked_names("auth_exclude_mechanism", excluded)
         if mechanisms is not None:
-            self._mechanisms = tuple(mechanisms)
+            self._mechanisms = checked_mechanisms("auth_mechanisms", mechanisms)
         if required and not require_tls:
             warnings.warn(
                 "Requiring AUTH while not requiring TLS can lead to security vulnerabilities!",
@@ -302,16 +310,16 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
         failure_limit: int | None,
     ) -> None:
         if authenticator is not None:
-            self._authenticator = authenticator
+            self._authenticator = checked_callable("authenticator", authenticator, instance=True)
         if callback is not None:
-            self._auth_callback = callback
+            self._auth_callback = checked_callable("auth_callback", callback)
             warnings.warn(
                 "auth_callback is deprecated; use authenticator", DeprecationWarning, stacklevel=3
             )
         if policy is not None:
-            self._sender_policy = policy
+            self._sender_policy = checked_callable("sender_policy", policy)
         if failure_limit != AUTH_FAILURE_LIMIT_DEFAULT:
-            self._auth_failure_limit = failure_limit
+            self._auth_failure_limit = checked_failure_limit("auth_failure_limit", failure_limit)
 
     def _look_at_handler(self) -> None:
         if log.isEnabledFor(logging.INFO):
@@ -583,18 +591,3 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
 
 _CHECK_HELO_NEEDED = SMTP.check_helo_needed
 _CHECK_AUTH_NEEDED = SMTP.check_auth_needed
-
-
-def _checked_call_limits(limit: int | dict[str, int]) -> dict[str, int]:
-    """Give ``command_call_limit`` as a dict with a ``"*"``.
-
-    Raises:
-        TypeError: it is neither a number nor a dict of numbers.
-    """
-    if isinstance(limit, int):
-        return {"*": limit}
-    if not isinstance(limit, dict):
-        raise TypeError("command_call_limit must be int or Dict[str, int]")
-    if not all(isinstance(n, int) for n in limit.values()):
-        raise TypeError("All command_call_limit values must be int")
-    return {"*": CALL_LIMIT_DEFAULT, **limit}
