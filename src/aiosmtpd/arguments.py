@@ -264,6 +264,8 @@ def read_arguments(
         parser.error("LMTP must not be used on TCP port 25 (RFC 2033 section 5)")
     if parsed.unix is not None and sys.platform == "win32":
         parser.error("--unix is not supported on Windows")
+    if parsed.unix is not None and parsed.proxy_network is not None:
+        parser.error("--proxy-network is of no use with --unix, where nobody has an address")
     if parsed.extension is not None:
         parsed.extension = _extension_names(parser, parsed.extension)
     seconds = parsed.proxy_protocol

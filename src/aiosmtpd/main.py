@@ -268,7 +268,9 @@ def _loop_factory(choice: str, *, embedded: bool) -> Callable[[], asyncio.Abstra
         import uvloop
     except ImportError as error:
         if choice == "uvloop":
-            raise _CannotStartError("cannot run on uvloop") from error
+            raise _CannotStartError(
+                "cannot run on uvloop (aiosmtpd[uvloop] installs it)"
+            ) from error
         return asyncio.new_event_loop
     return uvloop.new_event_loop
 

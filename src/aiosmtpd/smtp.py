@@ -498,6 +498,13 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
             limit += self._table.longer.get(verb, 0)
         return limit
 
+    def _count_anew(self) -> None:
+        """Forget what counts towards the limits of a session, for another client's begins."""
+        self._auth_failures = self._bogus_count = 0
+        self._recipient_domains = None
+        if self._call_limits is not None:
+            self._call_counts = {}
+
     def _is_over_limit(self, verb: str) -> bool:
         assert self._call_limits is not None
         count = self._call_counts[verb] = self._call_counts.get(verb, 0) + 1

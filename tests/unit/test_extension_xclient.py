@@ -12,7 +12,9 @@ from tests.unit.conversations import play
 
 from aiosmtpd.extensions import BUILT_IN, DEFAULT, XClient
 from aiosmtpd.lmtp import LMTP
+from aiosmtpd.protocol import reply as replies
 from aiosmtpd.protocol.grammar import encode_xtext
+from aiosmtpd.smtp import SMTP
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Connect, Wire
@@ -477,6 +479,26 @@ def test_the_log_names_both(connect: Connect, caplog: pytest.LogCaptureFixture) 
     assert "('192.0.2.1', 2525) speaks for ('198.51.100.7', 0)" in caplog.text
     connect(**ON, extra={"peername": ("198.51.100.1", 1)}).say("XCLIENT ADDR=198.51.100.7")
     assert "('198.51.100.1', 1) may not send XCLIENT" in caplog.text
+
+
+def test_the_limits_of_a_session_begin_anew(connect: Connect) -> None:
+    class Limited(SMTP):
+        recipient_domain_limit = 1
+
+    limits = {"NOOP": 2, "*": 9}
+    wire = connect(cls=Limited, command_call_limit=limits, **FROM_LISTED)
+    again = [*["250 OK"] * 2, '500 Error: command "FOO" not recognized']
+    for domain in ("a.example", "b.example"):
+        assert wire.say("NOOP", "NOOP", "FOO") == again
+        wire.ehlo()
+        wire.say("MAIL FROM:<x@example.com>")
+        assert wire.say(f"RCPT TO:<y@{domain}>", "RCPT TO:<y@c.example>") == [
+            "250 OK",
+            str(replies.TOO_MANY_DOMAINS),
+        ]
+        wire.say("RSET")
+        assert wire.say("XCLIENT ADDR=198.51.100.7") == [GREETING]
+    assert wire.server._bogus_count == 0
 
 
 def test_help(connect: Connect) -> None:

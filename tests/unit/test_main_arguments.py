@@ -172,6 +172,10 @@ def test_defaults_of_the_module_are_read_late(monkeypatch: pytest.MonkeyPatch) -
             ["--proxy-network", "::/0", "--proxy-network", "192.0.2.1/24"],
             "--proxy-network: 192.0.2.1/24 has host bits set",
         ),
+        (
+            ["--unix", "s", "--proxy-network", "192.0.2.0/24"],
+            "--proxy-network is of no use with --unix, where nobody has an address",
+        ),
         (["--lmtp", "-l", ":25"], "LMTP must not be used on TCP port 25 (RFC 2033 section 5)"),
         (["-n", "--user", "mail"], "argument --user: not allowed with argument -n/--nosetuid"),
         (["-l", ":0", "--unix", "s"], "argument --unix: not allowed with argument -l/--listen"),

@@ -94,7 +94,7 @@ def test_without_uvloop(
     main(SINK)
     assert type(stopped[0]).__module__.startswith("asyncio")
     line = failure(capsys, ["-n", "--loop", "uvloop"])
-    assert line.startswith("cannot run on uvloop: ")
+    assert line.startswith("cannot run on uvloop (aiosmtpd[uvloop] installs it): ")
 
 
 def test_a_loop_that_is_closed_is_not_taken(

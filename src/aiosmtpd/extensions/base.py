@@ -86,6 +86,9 @@ class Server(Protocol):
     def _find_hook(self, name: str) -> Any:
         """Give a hook of the handler, or None."""
 
+    def _count_anew(self) -> None:
+        """Forget what counts towards the limits of a session, for another client's begins."""
+
     def _forget_client(self) -> None:
         """Forget what the client said of itself."""
 

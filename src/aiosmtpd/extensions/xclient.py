@@ -52,6 +52,7 @@ class XClient(AttributesExtension):
         if not session.xclient:
             session.peer_before_xclient = session.peer
         server._forget_client()
+        server._count_anew()
         kept = {name: value for name, value in session.xclient.items() if name in _PERSISTENT}
         session.xclient = kept | given
         self._set_peer(server)
