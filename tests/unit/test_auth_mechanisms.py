@@ -35,6 +35,7 @@ from aiosmtpd.auth import (
     VerifiedIdentity,
     XOAuth2,
 )
+from aiosmtpd.auth.scram import _is_installed
 
 CONTEXT = Context(hostname="mx.example", nonce=lambda: "nonce")
 
@@ -560,10 +561,21 @@ def test_what_is_offered(context: Context, names: list[str]) -> None:
     assert usable == set(names)
 
 
-def test_scram_is_offered_where_its_package_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scram_is_offered_where_its_package_is_and_else_that_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _is_installed.cache_clear()
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert not ScramSha256.usable(BOUND)
-    assert not ScramSha256Plus.usable(BOUND)
+    try:
+        assert not ScramSha256.usable(CONTEXT)  # nobody has keys, so nobody misses it
+        assert not caplog.records
+        assert not ScramSha256.usable(BOUND)
+        assert not ScramSha256Plus.usable(BOUND)
+    finally:
+        _is_installed.cache_clear()
+    assert [record.message for record in caplog.records] == [
+        "SCRAM is not offered: aiosmtpd[scram] is not installed"
+    ]
 
 
 def test_cram_md5_is_off_unless_asked_for() -> None:

@@ -10,7 +10,9 @@ An authorization identity is refused, as ``scramp`` knows none.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -18,6 +20,8 @@ from .credentials import ScramKeys, VerifiedIdentity
 from .mechanism import BadResponse, Challenge, Context, KeyRequest, Mechanism, ProofFailed, text_of
 
 __all__ = ["ScramSha1", "ScramSha1Plus", "ScramSha256", "ScramSha256Plus"]
+
+log = logging.getLogger("mail.log")
 
 _PLUS = "-PLUS"
 # The longest mailbox with the longest nonce in use, and more. SASLprep (RFC 4013) prepares the login in
@@ -32,6 +36,15 @@ _UNPROVED = {
     "server-does-support-channel-binding",
     "unsupported-channel-binding-type",
 }
+
+
+@functools.cache
+def _is_installed() -> bool:
+    """Look for the package, once; say so if an authenticator has keys for nothing."""
+    found = importlib.util.find_spec("scramp") is not None
+    if not found:
+        log.warning("SCRAM is not offered: aiosmtpd[scram] is not installed")
+    return found
 
 
 class _Scram(Mechanism):
@@ -51,7 +64,7 @@ class _Scram(Mechanism):
     @classmethod
     def usable(cls, context: Context) -> bool:
         """Offer it where its package is installed; a -PLUS form where a channel can be bound to."""
-        if not super().usable(context) or importlib.util.find_spec("scramp") is None:
+        if not super().usable(context) or not _is_installed():
             return False
         return not cls.name.endswith(_PLUS) or any(
             _can_bind(cls.name, kind) for kind in context.bindings
