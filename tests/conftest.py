@@ -1,11 +1,16 @@
-"""The two ends of TLS, for the tests that have one over a real connection."""
+"""The two ends of TLS, for the tests that have one over a real connection, and how Hypothesis runs."""
 
 from __future__ import annotations
 
 import ssl
 
+import hypothesis
 import pytest
 import trustme
+
+# No test is about how long something takes: a busy machine is no failure.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

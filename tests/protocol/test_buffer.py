@@ -67,7 +67,7 @@ class Model:
         return max(length for length in lengths if self.octets.endswith(pattern[:length]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(steps=STEPS, few=st.sampled_from([1, 2, 8]))
 def test_does_what_the_model_does(steps: list[tuple[Any, ...]], few: int) -> None:
     buffer, model = ReceiveBuffer(), Model()

@@ -254,7 +254,7 @@ CONTENT = st.lists(
 CHUNKS = st.lists(st.tuples(CONTENT, st.sampled_from(["", " LAST", " DROP"])), max_size=5)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     chunks=CHUNKS,
     places=st.lists(st.integers(0, 200), max_size=12),

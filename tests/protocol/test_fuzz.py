@@ -184,7 +184,7 @@ def cut_at(octets: bytes, places: list[int]) -> list[bytes]:
 PLACES = st.one_of(st.just(list(range(400))), st.lists(st.integers(0, 150), max_size=12))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     octets=DIALOGUES,
     places=PLACES,
@@ -237,7 +237,7 @@ def test_only_crlf_dot_crlf_ends_data(read_one_way: Read) -> None:
     assert bodies == (1 + 4 + 16 + 64) + (1 + 4) + 3
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     content=OCTETS.map(lambda octets: octets + b"\r\n" if octets else b""),
     places=PLACES,
@@ -258,7 +258,7 @@ def test_any_message_arrives_as_it_was_sent(
         assert told[1:-1] == [(BodyChunk, content)] * bool(content) + [(BodyEnd,)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     before=DIALOGUES,
     events=st.integers(0, 8),
@@ -428,4 +428,4 @@ class Driver(RuleBasedStateMachine):
 
 
 TestDriver = Driver.TestCase
-TestDriver.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestDriver.settings = settings(max_examples=60, stateful_step_count=30)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.addresses import OWN_ADDRESS
 
 from aiosmtpd.controller import Controller, UnixSocketController, _FakeServer
 from aiosmtpd.handlers import Sink
@@ -85,7 +86,7 @@ def test_a_controller_receives_mail(new_loop: NewLoop) -> None:
 
 
 def test_a_controller_is_a_context_manager() -> None:
-    with Controller(Sink(), port=0) as controller:
+    with Controller(Sink(), OWN_ADDRESS, 0) as controller:
         assert deliver(controller) == {}
         thread = controller._thread
         assert thread is not None
@@ -458,13 +459,13 @@ def test_an_exception_of_trigger_server_is_raised_by_start() -> None:
 def test_an_override_may_make_the_server_in_another_way(method: str, new_loop: NewLoop) -> None:
     class Own(Controller):
         def _create_server(self) -> Awaitable[asyncio.AbstractServer]:
-            sock = socket.create_server(("127.0.0.1", 0))
+            sock = socket.create_server((OWN_ADDRESS, 0))
             self.port = sock.getsockname()[1]
             return self.loop.create_server(getattr(self, method), sock=sock)
 
-    with Own(Sink(), "127.0.0.1", 0, loop=new_loop()) as controller:
+    with Own(Sink(), OWN_ADDRESS, 0, loop=new_loop()) as controller:
         assert deliver(controller) == {}
-        idle = socket.create_connection(("127.0.0.1", controller.port), timeout=20)
+        idle = socket.create_connection((OWN_ADDRESS, controller.port), timeout=20)
         assert idle.recv(1000).startswith(b"220 ")
     with idle:
         farewell = b"421 4.3.2 Server shutting down\r\n" if method == "_factory_invoker" else b""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.addresses import OWN_ADDRESS
 
 from aiosmtpd.controller import UnixSocketUnthreadedController, UnthreadedController
 from aiosmtpd.handlers import Sink
@@ -59,7 +60,7 @@ def deliver(controller: UnthreadedController) -> dict[str, tuple[int, bytes]]:
 
 
 def test_beginning_and_ending_while_the_loop_is_stopped(loop: Loop) -> None:
-    controller = UnthreadedController(Sink(), port=0, loop=loop)
+    controller = UnthreadedController(Sink(), OWN_ADDRESS, 0, loop=loop)
     controller.begin()
     assert controller.port > 0
     assert controller.server is not None
@@ -78,7 +79,7 @@ def test_beginning_and_ending_while_the_loop_is_stopped(loop: Loop) -> None:
 
 def test_beginning_and_ending_in_a_running_loop(loop: Loop) -> None:
     async def main() -> None:
-        controller = UnthreadedController(Sink(), port=0, loop=loop)
+        controller = UnthreadedController(Sink(), OWN_ADDRESS, 0, loop=loop)
         controller.begin()
         assert controller.port > 0  # it is known at once
         assert (await greet(controller)).startswith(b"220 ")
@@ -122,7 +123,7 @@ def test_a_loop_is_made_if_there_is_none() -> None:
 
 
 def test_beginning_and_ending_from_another_thread(running: Loop) -> None:
-    controller = UnthreadedController(Sink(), port=0, loop=running)
+    controller = UnthreadedController(Sink(), OWN_ADDRESS, 0, loop=running)
     controller.begin()
     assert controller.server is not None
     assert deliver(controller) == {}

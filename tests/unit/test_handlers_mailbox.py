@@ -91,7 +91,7 @@ def test_what_is_stored_is_what_was_sent(handler: Mailbox, content: bytes) -> No
 
 
 @given(content=st.binary(max_size=200))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_octets_are_stored_as_they_are(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.addresses import OWN_ADDRESS
 
 from aiosmtpd.handlers import Sink
 from aiosmtpd.server import Connections, Server, serve, settle
@@ -93,7 +94,7 @@ def test_a_connection_that_is_over_is_forgotten(run: Run) -> None:
 def test_a_command_that_runs_is_finished_and_answered(run: Run) -> None:
     async def main() -> None:
         gate = Gate()
-        server = await serve(gate, "127.0.0.1", 0, drain_timeout=60)
+        server = await serve(gate, OWN_ADDRESS, 0, drain_timeout=60)
         reader, writer = await send_message(server, gate)
         server.close()
         waiting = asyncio.create_task(server.wait_closed())

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.addresses import OWN_ADDRESS
 
 from aiosmtpd.handlers import Sink
 from aiosmtpd.lmtp import LMTP
@@ -45,14 +46,14 @@ async def converse(
 
 def test_a_server_is_entered_and_left(run: Run) -> None:
     async def main() -> None:
-        async with serve(Sink(), "127.0.0.1", 0, server_hostname="mx.test") as server:
+        async with serve(Sink(), OWN_ADDRESS, 0, server_hostname="mx.test") as server:
             assert server.is_serving()
-            assert server.host == "127.0.0.1"
+            assert server.host == OWN_ADDRESS
             assert server.port > 0
             assert [sock.getsockname()[1] for sock in server.sockets] == [server.port]
             assert server.get_loop() is asyncio.get_running_loop()
             assert repr(server) == (
-                f"<Server listening, 127.0.0.1 port {server.port}, 0 connections>"
+                f"<Server listening, {OWN_ADDRESS} port {server.port}, 0 connections>"
             )
             greeting, bye = await converse(server, b"QUIT")
             assert greeting.startswith(b"220 mx.test ")
@@ -61,7 +62,7 @@ def test_a_server_is_entered_and_left(run: Run) -> None:
         assert server.sockets == ()
         assert "closed" in repr(server)
         with pytest.raises(ConnectionRefusedError):
-            await asyncio.open_connection("127.0.0.1", server.port)
+            await asyncio.open_connection(OWN_ADDRESS, server.port)
 
     run(main)
 
