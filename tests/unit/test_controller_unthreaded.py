@@ -193,7 +193,7 @@ def test_beginning_twice_is_an_error(from_loop: bool, loop: Loop) -> None:
 
 
 def test_it_can_begin_again(loop: Loop) -> None:
-    controller = UnthreadedController(Sink(), port=0, loop=loop)
+    controller = UnthreadedController(Sink(), OWN_ADDRESS, 0, loop=loop)
     for _ in range(2):
         controller.begin()
         assert not controller.ended.is_set()
@@ -213,8 +213,8 @@ def test_a_port_in_use_is_an_error_of_begin(from_loop: bool, loop: Loop) -> None
     async def main() -> None:
         controller.begin()
 
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        controller = UnthreadedController(Sink(), "127.0.0.1", taken.getsockname()[1], loop=loop)
+    with socket.create_server((OWN_ADDRESS, 0)) as taken:
+        controller = UnthreadedController(Sink(), OWN_ADDRESS, taken.getsockname()[1], loop=loop)
         with pytest.raises(OSError, match="in use"):
             if from_loop:
                 loop.run_until_complete(main())

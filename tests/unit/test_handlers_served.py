@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.addresses import OWN_ADDRESS
 
 from aiosmtpd.handlers import Debugging, Mailbox, Proxy, Sink
 from aiosmtpd.lmtp import LMTP
@@ -38,8 +39,8 @@ TAKERS = ["b@example.com", "c@example.com"]
 
 
 @contextlib.asynccontextmanager
-async def served(factory: Callable[[], SMTP]) -> AsyncIterator[int]:
-    server = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
+async def served(factory: Callable[[], SMTP], host: str = "127.0.0.1") -> AsyncIterator[int]:
+    server = await asyncio.get_running_loop().create_server(factory, host, 0)
     async with server:
         port: int = server.sockets[0].getsockname()[1]
         yield port
@@ -168,9 +169,9 @@ def test_an_lmtp_client_hears_of_each_recipient() -> None:
 
 def test_a_client_behind_a_dead_next_hop_keeps_its_message() -> None:
     async def run() -> Any:
-        async with served(lambda: SMTP(Sink())) as unused:
+        async with served(lambda: SMTP(Sink()), OWN_ADDRESS) as unused:
             pass  # nobody listens on that port any more
-        proxy = Proxy("127.0.0.1", unused)
+        proxy = Proxy(OWN_ADDRESS, unused)
         async with served(lambda: SMTP(proxy, hostname="mx")) as port:
             return await asyncio.to_thread(send, port, MESSAGES["plain"])
 

@@ -69,7 +69,7 @@ def test_a_server_is_entered_and_left(run: Run) -> None:
 
 def test_a_server_is_awaited_and_closed(run: Run) -> None:
     async def main() -> None:
-        server = await serve(Sink(), "127.0.0.1", 0)
+        server = await serve(Sink(), OWN_ADDRESS, 0)
         await server.start_serving()
         waiting = asyncio.create_task(server.wait_closed())
         assert (await converse(server, b"NOOP"))[1] == b"250 OK\r\n"
@@ -79,7 +79,7 @@ def test_a_server_is_awaited_and_closed(run: Run) -> None:
         await waiting
         await server.wait_closed()
         # The port is free at once.
-        async with serve(Sink(), "127.0.0.1", server.port) as again:
+        async with serve(Sink(), OWN_ADDRESS, server.port) as again:
             assert again.port == server.port
 
     run(main)
