@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import create_autospec, patch
 
 import pytest
+from tests.unit.addresses import OWN_ADDRESS
 
 from aiosmtpd.handlers import Proxy
 from aiosmtpd.lmtp import LMTP
@@ -40,10 +41,12 @@ class NextHop:
         self.commands: list[str] = []
         self.data: list[bytes] = []
         self.conversations: list[Any] = []
+        self.writers: list[asyncio.StreamWriter] = []
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.conversations.append(asyncio.current_task())
+        self.writers.append(writer)
         with contextlib.suppress(ConnectionError):
             await self._converse(reader, writer)
         writer.close()
@@ -81,10 +84,12 @@ class NextHop:
 
 @contextlib.asynccontextmanager
 async def next_hop(
-    replies: dict[str, str] | None = None, extensions: tuple[str, ...] = ()
+    replies: dict[str, str] | None = None,
+    extensions: tuple[str, ...] = (),
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[NextHop]:
     hop = NextHop(replies or {}, extensions)
-    server = await asyncio.start_server(hop.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(hop.serve, host, 0)
     hop.port = server.sockets[0].getsockname()[1]
     async with server:
         yield hop
@@ -115,7 +120,7 @@ def relay(
 
     async def run() -> tuple[Any, NextHop]:
         async with next_hop(replies, extensions) as hop:
-            proxy = Proxy("127.0.0.1", hop.port, timeout=5)
+            proxy = Proxy("127.0.0.1", hop.port, timeout=30)
             return await proxy.handle_DATA(server, *transaction(content, **attributes)), hop
 
     return asyncio.run(run())
@@ -353,9 +358,9 @@ def test_a_next_hop_that_is_not_there_is_a_failure_that_may_pass(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def run() -> Any:
-        async with next_hop() as hop:
+        async with next_hop(host=OWN_ADDRESS) as hop:
             port = hop.port
-        return await Proxy("127.0.0.1", port).handle_DATA(SERVER, *transaction(PLAIN))
+        return await Proxy(OWN_ADDRESS, port).handle_DATA(SERVER, *transaction(PLAIN))
 
     assert asyncio.run(run()) == "451 4.4.1 Error: next hop is not reachable"
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
@@ -363,16 +368,28 @@ def test_a_next_hop_that_is_not_there_is_a_failure_that_may_pass(
     assert record.getMessage() == "got <class 'ConnectionRefusedError'>"
 
 
-def test_a_next_hop_that_hangs_is_given_up_and_holds_up_nobody() -> None:
+def test_a_next_hop_that_hangs_is_given_up() -> None:
     async def run() -> Any:
         async with next_hop({"": "hang"}) as hop:
-            slow = Proxy("127.0.0.1", hop.port, timeout=0.3)
+            proxy = Proxy("127.0.0.1", hop.port, timeout=0.05)
+            return await proxy.handle_DATA(SERVER, *transaction(PLAIN))
+
+    assert asyncio.run(run()) == "451 4.4.1 Error: next hop is not reachable"
+
+
+def test_a_next_hop_that_hangs_holds_up_nobody() -> None:
+    async def run() -> Any:
+        async with next_hop({"": "hang"}) as hop:
+            slow = Proxy("127.0.0.1", hop.port)
             task = asyncio.create_task(slow.handle_DATA(SERVER, *transaction(PLAIN)))
+            while not hop.writers:
+                await asyncio.sleep(0)
             async with next_hop() as other:
                 quick = Proxy("127.0.0.1", other.port)
                 assert await quick.handle_DATA(SERVER, *transaction(PLAIN)) == "250 OK"
             assert not task.done()
-            return await asyncio.wait_for(task, 5)
+            hop.writers[0].close()
+            return await task
 
     assert asyncio.run(run()) == "451 4.4.1 Error: next hop is not reachable"
 
