@@ -21,6 +21,7 @@ from bench.client import (
     make_body,
     make_message,
 )
+from tests.unit.addresses import OWN_ADDRESS
 
 Answer = Callable[[bytes], bytes]
 
@@ -88,20 +89,21 @@ class Recorder:
             if self.implicit:
                 sock = self._wrap(sock)
             sock.sendall(b"220 server\r\n")
-            pending, in_body = b"", False
+            pending, searched, in_body = bytearray(), 0, False
             while octets := self._receive(sock):
                 yield octets
                 pending += octets
-                while (end := pending.find(END if in_body else LINE_END)) >= 0:
-                    line, pending = (
-                        pending[:end],
-                        pending[end + len(END if in_body else LINE_END) :],
-                    )
+                # What was searched is not searched again, or a large body would take ages.
+                while (end := pending.find(END if in_body else LINE_END, searched)) >= 0:
+                    line = bytes(pending[:end])
+                    del pending[: end + len(END if in_body else LINE_END)]
+                    searched = 0
                     reply = b"250 OK\r\n" * self.final_replies if in_body else self._reply(line)
                     sock.sendall(reply)
                     in_body = reply.startswith(b"354")
                     if line == b"STARTTLS":
                         sock = self._wrap(sock)
+                searched = max(0, len(pending) - len(END) + 1)
         finally:
             sock.close()
 
@@ -260,7 +262,7 @@ def test_hung_up() -> None:
 
 def test_nobody_listens() -> None:
     """A server that is not there ends the run."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server((OWN_ADDRESS, 0)) as listener:
         address = listener.getsockname()
     with pytest.raises(LoadError, match="connection failed"):
         deliver(address, Conversation(make_message(10)), 1, connections=1)
