@@ -12,7 +12,6 @@ import socket
 import ssl
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,8 @@ def nothing_left() -> Iterator[None]:
     """Check that each thread was joined, and that each socket and loop was closed."""
     before = set(threading.enumerate())
     yield
-    assert set(threading.enumerate()) == before
+    # What another test has left behind may well end during this one.
+    assert set(threading.enumerate()) <= before
     gc.collect()
 
 
@@ -133,7 +133,7 @@ def test_what_is_to_be_seen_while_it_runs_and_after() -> None:
 
 
 def test_a_controller_can_be_started_again() -> None:
-    controller = Controller(Sink(), port=0)
+    controller = Controller(Sink(), OWN_ADDRESS, 0)
     ports = []
     for _ in range(3):
         with controller:
@@ -199,25 +199,21 @@ def test_starting_makes_no_connection() -> None:
 
 
 def test_starting_under_the_proxy_protocol_waits_for_nobody() -> None:
-    began = time.monotonic()
-    with Controller(Sink(), port=0, proxy_protocol_timeout=30):
+    # Whoever waits here waits longer than any test may take.
+    with Controller(Sink(), port=0, proxy_protocol_timeout=3600, ready_timeout=3600):
         pass
-    assert time.monotonic() - began < 10
 
 
 # -- what cannot be started --------------------------------------------------------------------------
 
 
 def test_a_port_in_use_is_an_error_at_once(new_loop: NewLoop) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server((OWN_ADDRESS, 0)) as taken:
         port = taken.getsockname()[1]
-        controller = Controller(
-            Sink(), hostname="127.0.0.1", port=port, loop=new_loop(), ready_timeout=60
-        )
-        began = time.monotonic()
+        # Whoever waits here waits longer than any test may take.
+        controller = Controller(Sink(), OWN_ADDRESS, port, loop=new_loop(), ready_timeout=3600)
         with pytest.raises(OSError, match="in use") as caught:
             controller.start()
-        assert time.monotonic() - began < 20
         assert caught.value.errno == errno.EADDRINUSE
         assert controller._thread_exception is caught.value
         controller.stop()
@@ -307,11 +303,15 @@ def test_a_factory_that_takes_too_long_is_a_timeout() -> None:
     released = threading.Event()
 
     class Slow(Controller):
+        def _trigger_server(self) -> None:
+            self.ready_timeout = 0.05  # not before: to begin to listen may take its time
+            super()._trigger_server()
+
         def factory(self) -> SMTP:
             released.wait(20)
             return super().factory()
 
-    controller = Slow(Sink(), port=0, ready_timeout=0.05)
+    controller = Slow(Sink(), port=0)
     with pytest.raises(TimeoutError) as caught:
         controller.start()
     assert str(caught.value) == (
@@ -337,8 +337,10 @@ def test_a_server_that_takes_too_long_is_a_timeout() -> None:
         "SMTP server failed to start within allotted time. This might happen if the system is too "
         "busy. Try increasing the `ready_timeout` parameter."
     )
-    threading.Timer(0.01, released.set).start()
+    release = threading.Timer(0.01, released.set)
+    release.start()
     controller.stop()
+    release.join()
 
 
 def test_stopping_interrupts_a_server_that_is_being_made() -> None:
@@ -576,7 +578,7 @@ def _send(port: int, results: list[object]) -> None:
 
 @pytest.mark.parametrize(
     ("drain_timeout", "expected"),
-    [(60, b"250 taken\r\n421 4.3.2 Server shutting down\r\n"), (0.05, b"")],
+    [(3600, b"250 taken\r\n421 4.3.2 Server shutting down\r\n"), (0.05, b"")],
 )
 def test_a_command_that_runs_has_its_time(
     drain_timeout: float, expected: bytes, new_loop: NewLoop
@@ -589,9 +591,12 @@ def test_a_command_that_runs_has_its_time(
         client = threading.Thread(target=_send, args=(controller.port, results))
         client.start()
         assert gate.entered.wait(20)
+        opening = threading.Timer(0.05, gate.opened.set)
         if expected:
-            threading.Timer(0.05, gate.opened.set).start()
+            opening.start()
     client.join(20)
+    if expected:
+        opening.join()
     assert results in ([expected], [])
     assert results == [expected] or not expected
     assert gate.cancelled is not bool(expected)
