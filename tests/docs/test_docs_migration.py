@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from tests.docs.clock import ClockOfItsOwn
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
@@ -226,9 +227,15 @@ def test_m_13_a_broken_connection_cancels_the_hook() -> None:
 
 
 def test_m_14_a_hook_has_a_limit_of_its_own() -> None:
-    play(TO_DATA + "C: .\nS: 250 finished", Slow(), timeout=0.01)
-    limited = {"handler_timeout": 0.01}
-    play(TO_DATA + "C: .\nS: 451 4.3.0 ...\nC: NOOP\nS: 250 OK", Slow(), **limited)
+    async def main(script: str, **limit: Any) -> None:
+        async with Conversation(SMTP(Slow(), hostname="mx.example", **limit)) as client:
+            await client.play(TO_DATA + script)
+
+    # On a real clock a busy machine might need more than the limit for a step of the script.
+    with asyncio.Runner(loop_factory=ClockOfItsOwn) as runner:
+        runner.run(main("C: .\nS: 250 finished", timeout=0.01))
+        limited = main("C: .\nS: 451 4.3.0 ...\nC: NOOP\nS: 250 OK", handler_timeout=0.01)
+        runner.run(limited)
 
 
 def test_m_20_pipelining_is_offered_and_honoured() -> None:

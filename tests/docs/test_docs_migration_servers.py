@@ -12,13 +12,13 @@ import smtplib
 import socket
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.addresses import OWN_ADDRESS
 
 import aiosmtpd
 from aiosmtpd.controller import Controller, UnixSocketController, UnthreadedController
@@ -39,12 +39,11 @@ ROOT = Path(__file__).parents[2]
 def test_m_16_a_free_port_and_errors_at_once() -> None:
     with Controller(Sink(), "127.0.0.1", 0) as controller:
         assert controller.port != 0
-        began = time.monotonic()
+        # Whoever waits here waits longer than any test may take.
         with pytest.raises(OSError, match="address already in use"):
-            Controller(Sink(), "127.0.0.1", controller.port, ready_timeout=30).start()
-        with Controller(Sink(), "127.0.0.1", 0, proxy_protocol_timeout=30):
+            Controller(Sink(), "127.0.0.1", controller.port, ready_timeout=3600).start()
+        with Controller(Sink(), "127.0.0.1", 0, proxy_protocol_timeout=3600, ready_timeout=3600):
             pass
-        assert time.monotonic() - began < 10
 
 
 def test_m_16_a_controller_begins_in_a_running_loop() -> None:
@@ -64,10 +63,10 @@ def test_m_17_many_clients_may_wait() -> None:
 
 
 def test_m_32_a_controller_can_be_started_again() -> None:
-    controller = Controller(Sink(), "127.0.0.1", 0)
+    controller = Controller(Sink(), OWN_ADDRESS, 0)
     for _ in range(2):
         controller.start()
-        with smtplib.SMTP("127.0.0.1", controller.port) as client:
+        with smtplib.SMTP(OWN_ADDRESS, controller.port) as client:
             assert client.noop()[0] == 250
         controller.stop()
 
@@ -97,9 +96,9 @@ def proxied(handler: object, header: bytes) -> bytes:
     with Controller(handler, "127.0.0.1", 0, proxy_protocol_timeout=20) as controller:
         address = ("127.0.0.1", controller.port)
         with socket.create_connection(address, timeout=20) as sock, sock.makefile("rb") as file:
-            sock.sendall(header)
-            with contextlib.suppress(ConnectionResetError):  # it is not read to its end
-                sock.sendall(b"QUIT\r\n")
+            # In one go: were QUIT to come while the server hangs up, it would reset the connection,
+            # and what it has said might be lost.
+            sock.sendall(header + b"QUIT\r\n")
             return file.read()
 
 
@@ -168,8 +167,8 @@ def served(handler: object) -> Iterator[smtplib.SMTP]:
 
 def test_m_18_the_next_hop_answers() -> None:
     hop = RecordingHandler("452 4.2.2 full")
-    with Controller(hop, "127.0.0.1", 0) as controller:
-        with served(Proxy("127.0.0.1", controller.port)) as client:
+    with Controller(hop, OWN_ADDRESS, 0) as controller:
+        with served(Proxy(OWN_ADDRESS, controller.port)) as client:
             with pytest.raises(smtplib.SMTPDataError) as refused:
                 client.sendmail("a@b", "c@d", FORGED)
             assert refused.value.args == (452, b"4.2.2 full")
@@ -183,7 +182,7 @@ def test_m_18_the_next_hop_answers() -> None:
     content = hop.envelopes[-1].content
     assert isinstance(content, bytes)
     assert content.endswith(b"\r\n\r\nbare\r\nand\r\nbare\r\n")
-    with served(Proxy("127.0.0.1", port)) as client, pytest.raises(smtplib.SMTPDataError) as dead:
+    with served(Proxy(OWN_ADDRESS, port)) as client, pytest.raises(smtplib.SMTPDataError) as dead:
         client.sendmail("a@b", "c@d", FORGED)
     assert dead.value.smtp_code == 451
 
