@@ -27,7 +27,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-TIMEOUT = 30
+# Seconds for a program of others, in case it hangs; the longest takes two on a machine that is idle.
+TIMEOUT = 100
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from aiosmtpd.smtp import SMTP
 
 __all__ = ["OverheardLMTP", "OverheardSMTP", "Received", "Receiver", "receiving"]
 
-TIMEOUT = 30
+TIMEOUT = 100  # seconds: as long as the programs have that send
 
 
 class OverheardSMTP(SMTP):

@@ -71,6 +71,10 @@ local_recipient_maps =
 smtp_tls_CAfile = {1}
 smtp_tls_loglevel = 1
 notify_classes =
+# What was put off stays so: it would come to a port that another test has by then.
+queue_run_delay = 1d
+minimal_backoff_time = 1d
+maximal_backoff_time = 1d
 """
 
 MASTER = """
@@ -154,9 +158,7 @@ class Postfix:
         client = smtplib.SMTP(local_hostname="origin.example", timeout=TIMEOUT)
         with socket.socket(socket.AF_UNIX) as client.sock:
             client.sock.settimeout(TIMEOUT)
-            path = self.directory / "queue" / "private" / "smtpd"
-            wait_until(lambda: path.exists() or None)
-            client.sock.connect(str(path))
+            client.sock.connect(str(self.directory / "queue" / "private" / "smtpd"))
             assert client.getreply()[0] == 220
             client.ehlo()
             for command in commands:
@@ -204,6 +206,10 @@ def postfix(certificate: Certificate) -> Iterator[Postfix]:
         command = (f"{daemons}/master", "-c", configuration, "-d", "-e", "3600")
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True) as master:
             try:
+                # It listens by then. A message that is handed in before lies there for ever: nobody
+                # is told of it, and pickup looks for none by itself.
+                log = directory / "log"
+                wait_until(lambda: log.exists() and "daemon started" in log.read_text())
                 yield Postfix(directory)
             finally:
                 master.terminate()
