@@ -112,7 +112,10 @@ def said(connect: Connect, pieces: list[bytes], handler: Any, cls: type[SMTP]) -
 
 @pytest.mark.parametrize("handler", [Plain(), Streaming(), Impatient(), Failing()])
 @pytest.mark.parametrize("cls", [SMTP, LMTP])
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(octets=_conversations(), data=st.data())
 def test_how_octets_are_cut_changes_nothing(
     connect: Connect, handler: Any, cls: type[SMTP], octets: bytes, data: st.DataObject
