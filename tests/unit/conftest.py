@@ -26,7 +26,8 @@ from aiosmtpd.testing import MemoryTransport
 # More turns of the loop than anything needs that waits for nothing from outside.
 TURNS = 25
 
-# Seconds for a test over sockets, in case it hangs.
+# Seconds for a test over sockets, in case it hangs: fewer than asyncio grants a client to end TLS (30),
+# which no test is to wait for.
 LIMIT = 20.0
 
 

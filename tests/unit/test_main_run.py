@@ -30,7 +30,7 @@ from aiosmtpd.smtp import DATA_SIZE_DEFAULT, SMTP
 T = TypeVar("T")
 
 needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="Unix has these")
-TIMEOUT = 10.0
+TIMEOUT = 20.0
 LISTENING = "Server is listening on "
 
 

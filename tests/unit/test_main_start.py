@@ -22,7 +22,7 @@ from aiosmtpd.main import PROGRAM, main
 from aiosmtpd.server import listen as bind
 
 needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="Unix has these")
-TIMEOUT = 10.0
+TIMEOUT = 20.0
 LISTENING = "Server is listening on "
 SINK = ["-n", "-d", "-l", ":0", "-c", "aiosmtpd.handlers.Sink"]
 

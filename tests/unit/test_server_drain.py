@@ -67,7 +67,7 @@ async def close(*writers: asyncio.StreamWriter) -> None:
 
 def test_idle_clients_are_told_and_dropped(run: Run) -> None:
     async def main() -> None:
-        async with serve(Sink(), "127.0.0.1", 0, drain_timeout=60) as server:
+        async with serve(Sink(), "127.0.0.1", 0, drain_timeout=3600) as server:
             streams = [await connect(server) for _ in range(3)]
             assert len(server.connections) == 3
         assert len(server.connections) == 0
@@ -94,7 +94,7 @@ def test_a_connection_that_is_over_is_forgotten(run: Run) -> None:
 def test_a_command_that_runs_is_finished_and_answered(run: Run) -> None:
     async def main() -> None:
         gate = Gate()
-        server = await serve(gate, OWN_ADDRESS, 0, drain_timeout=60)
+        server = await serve(gate, OWN_ADDRESS, 0, drain_timeout=3600)
         reader, writer = await send_message(server, gate)
         server.close()
         waiting = asyncio.create_task(server.wait_closed())
@@ -128,7 +128,7 @@ def test_a_command_that_takes_too_long_is_aborted(run: Run) -> None:
 def test_two_may_wait_and_one_may_give_up(run: Run) -> None:
     async def main() -> None:
         gate = Gate()
-        server = await serve(gate, "127.0.0.1", 0, drain_timeout=60)
+        server = await serve(gate, "127.0.0.1", 0, drain_timeout=3600)
         _, writer = await send_message(server, gate)
         server.close()
         first, second = (asyncio.create_task(server.wait_closed()) for _ in range(2))
@@ -201,7 +201,7 @@ def test_nobody_waits_for_the_close_notify_of_a_client(
     async def main() -> None:
         loop = asyncio.get_running_loop()
         async with serve(
-            Sink(), "127.0.0.1", 0, ssl_context=server_context, drain_timeout=60
+            Sink(), "127.0.0.1", 0, ssl_context=server_context, drain_timeout=3600
         ) as server:
             client = asyncio.create_task(asyncio.to_thread(converse, server.port))
             await asyncio.to_thread(told.wait, 20)
@@ -219,7 +219,7 @@ def test_a_client_in_its_tls_handshake_holds_up_nobody(
     async def main() -> None:
         loop = asyncio.get_running_loop()
         async with serve(
-            Sink(), "127.0.0.1", 0, ssl_context=server_context, drain_timeout=60
+            Sink(), "127.0.0.1", 0, ssl_context=server_context, drain_timeout=3600
         ) as server:
             _, writer = await asyncio.open_connection(server.host, server.port)
             writer.write(b"\x16\x03\x01")  # the beginning of a ClientHello
@@ -241,7 +241,7 @@ def test_a_connection_that_comes_too_late_is_told_so(run: Run) -> None:
             return protocol
 
         listener = await loop.create_server(make, "127.0.0.1", 0)
-        register.close(60)
+        register.close(3600)
         reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
         greeting, farewell = (await reader.read()).splitlines(keepends=True)
         assert greeting.startswith(b"220 mx.test ")
@@ -279,8 +279,8 @@ def test_protocols_that_keep_no_register_are_left_alone(run: Run) -> None:
         protocol = asyncio.Protocol()
         register.track(protocol)
         assert not hasattr(protocol, "_registry")
-        register.close(60)
-        register.close(60)
+        register.close(3600)
+        register.close(3600)
         await register.wait_closed()
 
     run(main)
