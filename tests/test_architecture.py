@@ -50,6 +50,7 @@ PARTS = {
     "listening": "server",
     "arguments": "main",
     "deadlines": "transport",
+    "handshake": "transport",
     "receiving": "transport",
     "settings": "smtp",
 }

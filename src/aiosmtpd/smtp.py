@@ -39,10 +39,8 @@ from .protocol import (
     CommandTooLong,
     NonAsciiCommand,
     ProtocolError,
-    phase_of,
 )
 from .protocol import reply as replies
-from .protocol.sequence import ALLOWED
 from .session import Envelope, Session
 from .settings import (
     checked_call_limits,
@@ -54,9 +52,11 @@ from .settings import (
 from .transport import ConnectionProtocol
 from .verbs import (
     MISSING,
+    AtOnce,
     AuthMechanismType,
     AuthVerbs,
     ChunkVerbs,
+    Gates,
     ProxyOpening,
     SessionVerbs,
     TLSSetupException,
@@ -129,7 +129,9 @@ def _resolved_hostname(resolver: Callable[[], str]) -> str:
     return resolver()
 
 
-class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, ConnectionProtocol):
+class SMTP(
+    ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, AtOnce, Gates, ProxyOpening, ConnectionProtocol
+):
     """One connection of an SMTP server.
 
     Make one a connection, as the protocol factory of ``loop.create_server``, or let
@@ -249,6 +251,7 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
         #: The parameters of the MAIL or RCPT that is handled, as ``envelope.mail_parameters`` has them.
         self.parameters: Mapping[str, Any] = {}
         self._unanswered: list[str] | None = None
+        self._answers = None
         if tls_context is not None:
             self._set_up_tls(tls_context, require_starttls)
         self._set_up_auth(auth_required, auth_require_tls, auth_exclude_mechanism, auth_mechanisms)
@@ -385,36 +388,6 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
             return replies.Reply(451, "4.3.0", text)
         return replies.LOCAL_ERROR
 
-    def _may_come(self, verb: str) -> bool:
-        """Tell whether both checks below and the sequence let a command come.
-
-        It is one step where the checks would be two coroutines. Where one of them is overridden
-        nothing is known, and they are asked.
-        """
-        own = type(self)
-        session = self.session
-        return (
-            own.check_helo_needed is _CHECK_HELO_NEEDED
-            and own.check_auth_needed is _CHECK_AUTH_NEEDED
-            and (not self._auth_required or bool(session.authenticated))
-            and phase_of(session, self.envelope) in ALLOWED[verb]
-        )
-
-    async def check_helo_needed(self, helo: str = "") -> bool:
-        """Refuse a command that came before any greeting; tell whether it was refused."""
-        if self.session.host_name:
-            return False
-        await self.push(replies.send_greeting_first(helo or self._greeting_verb))
-        return True
-
-    async def check_auth_needed(self, caller_method: str) -> bool:
-        """Refuse a command that needs AUTH before it; tell whether it was refused."""
-        if not self._auth_required or self.session.authenticated:
-            return False
-        log.info("%s: Authentication needed", caller_method)
-        await self.push(replies.AUTH_REQUIRED)
-        return True
-
     # -- the connection ---------------------------------------------------------------------------
 
     def _command_limit(self) -> int:
@@ -457,6 +430,18 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
         # Python remembers where it found a name, but only by the very same string.
         method = getattr(self, intern("smtp_" + verb), None) or self._find_verb(verb)
         return self._answer_unknown(verb) if method is None else method(command.argument)
+
+    def _is_plain(self) -> bool:
+        own = type(self)
+        return (
+            own.push is _PUSH
+            and own._call_handler_hook is _CALL_HANDLER_HOOK
+            and self._has_own_checks()
+            and not (self._filtering or self._handler_lists_hooks)
+            and not (self._call_limits or self.command_size_limits)
+            and self._tls_handshake_okay
+            and (not self.require_starttls or self._tls_protocol is not None)
+        )
 
     def _turn_away(self, command: Command, status: str) -> Awaitable[None]:
         """Refuse a command without asking its verb."""
@@ -596,5 +581,5 @@ class SMTP(ChunkVerbs, SessionVerbs, TlsVerbs, AuthVerbs, ProxyOpening, Connecti
         return status
 
 
-_CHECK_HELO_NEEDED = SMTP.check_helo_needed
-_CHECK_AUTH_NEEDED = SMTP.check_auth_needed
+_PUSH: Any = ConnectionProtocol.push
+_CALL_HANDLER_HOOK = SMTP._call_handler_hook

@@ -1,8 +1,9 @@
 """The asyncio driver: between a transport and the engine, and the one task of a connection.
 
 What comes in feeds the engine and wakes the task; the task asks the engine for events and hands each
-command on. The driver knows transports, flow control, the timer and TLS; it knows no verb and no
-policy, which :class:`aiosmtpd.smtp.SMTP` adds. Everything waits at one of two places: for octets in
+command on. What need not wait is answered as it comes in, while the task waits on. The driver knows
+transports, flow control, the timer and TLS; it knows no verb and no policy, which
+:class:`aiosmtpd.smtp.SMTP` adds. Everything waits at one of two places: for octets in
 :meth:`ConnectionProtocol._receive`, or for room to write in :meth:`ConnectionProtocol._drain`.
 """
 
@@ -10,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Protocol
 
 from .deadlines import Deadlines
-from .protocol import Command, Connection, Event, Mode, ProtocolError
+from .handshake import Handshake
+from .protocol import Body, Command, Connection, Event, Mode, ProtocolError
 from .protocol import reply as replies
 from .receiving import share_read_buffer
 from .streams import StreamReaderFace, StreamWriterFace
@@ -33,9 +34,6 @@ _HIGH_WATER = 65536
 _LONG_READ = 131072
 # Octets of replies after which a client that pipelines lets others have their turn of the loop.
 _TURN = 16384
-# How many turns of the loop it takes, at most, until a transport that was aborted is closed.
-_TURNS_TO_CLOSE = 10
-_TLS_DETAILS = ("peercert", "cipher", "compression", "sslcontext", "ssl_object")
 
 
 class ConnectionRegistry(Protocol):
@@ -48,7 +46,7 @@ class ConnectionRegistry(Protocol):
         """Note that a connection is over."""
 
 
-class ConnectionProtocol(Deadlines, asyncio.Protocol):
+class ConnectionProtocol(Deadlines, Handshake):
     """One connection of a server, as an :class:`asyncio.Protocol` with a task of its own.
 
     Args:
@@ -71,13 +69,11 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
     # set in ``__init__`` only and fewer than thirty, so that Python stores their names once for all of
     # them: an idle connection is small, and Python 3.11 finds an attribute of an instance at once, but
     # one of the class only by a search.
-    _original_transport: asyncio.BaseTransport | None = None
     _lost_transport: asyncio.Transport | None = None
     _writer_face: StreamWriterFace | None = None
     _proxy_timeout: float | None = None
     _handler_timeout: float | None = None
     _draining = False
-    _handshaking = False
     _opened = 0.0
 
     def __init__(
@@ -107,7 +103,9 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
         self._reading_paused = False
+        # Whether the task waits for a command; and what it is handed when one came.
         self._idle = False
+        self._met: Event | Exception | None = None
         self._stopping = False
         self._overdue = False
         self._filtering = False
@@ -140,6 +138,12 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
     async def _finish(self) -> None:
         raise NotImplementedError
 
+    def _answer_at_once(self, command: Command) -> str | None:
+        raise NotImplementedError
+
+    async def _take_message(self, body: Body) -> None:
+        raise NotImplementedError
+
     def _run_command(self, command: Command) -> Awaitable[None]:
         raise NotImplementedError
 
@@ -164,16 +168,6 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
     @loop.setter
     def loop(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-
-    @property
-    def _tls_protocol(self) -> asyncio.Transport | None:
-        """The transport if it is encrypted, else None: TLS is what the transport says."""
-        transport = self.transport
-        if transport is None or not isinstance(
-            transport.get_extra_info("sslcontext"), ssl.SSLContext
-        ):
-            return None
-        return transport
 
     @property
     def _reader(self) -> StreamReaderFace:
@@ -212,17 +206,48 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
         if connection.eof:  # 221 or 421 has been said; nothing will read what comes now
             return
         connection.buffer.feed(data)
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
+        if self._idle and self._serve_at_once(connection):
+            return
+        if self._waiter is not None:
             self._since = self._loop.time()  # type: ignore[union-attr]
-            if not waiter.done():
-                waiter.set_result(None)
+            self._wake_reader()
+            if connection.held:
+                self._flush_soon()
             # Another long read before the task runs would double what a stream holds in memory.
             if len(data) <= _LONG_READ or not connection.streaming:
                 return
         if len(connection.buffer) > _HIGH_WATER:
             self._pause_reading()
+
+    def _serve_at_once(self, connection: Connection) -> bool:
+        """Answer what came as far as nobody is waited for; tell whether the task has nothing to do.
+
+        Waking the task costs more than most commands do. It gets what may have to wait, such as a
+        command that a hook has a say in, and every fault.
+        """
+        if self._write_waiter is not None:
+            return False
+        self._since = self._loop.time()  # type: ignore[union-attr]
+        try:
+            while True:
+                event = connection.next_event()
+                if event is None:
+                    if connection.held:
+                        self._flush()
+                    return True
+                status = self._answer_at_once(event) if type(event) is Command else None
+                if status is None:
+                    self._met = event
+                    return False
+                self._replies_sent += 1
+                octets = connection.send(status)
+                if octets and self.transport is not None:
+                    self.transport.write(octets)
+                    # There is more only where many replies left; others may have their turn then.
+                    return not connection.buffer.data
+        except Exception as error:  # the task handles it as it does its own
+            self._met = error
+            return False
 
     def _pause_reading(self) -> None:
         if not self._reading_paused and self.transport is not None:
@@ -275,6 +300,7 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
 
     def _wake_reader(self) -> None:
         waiter, self._waiter = self._waiter, None
+        self._idle = False
         self._wake(waiter)
 
     @staticmethod
@@ -322,6 +348,15 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
         # A hook that gave up waiting leaves a future behind that is done.
         return self._draining or (self._waiter is not None and not self._waiter.done())
 
+    def _take_event(self) -> Event | None:
+        """Give what the task was handed, or else the next event of the engine, if there is one."""
+        met, self._met = self._met, None
+        if met is None:
+            return self._connection.next_event()
+        if isinstance(met, Exception):
+            raise met
+        return met
+
     async def _next_event(self) -> Event:
         """Wait for the next event of the engine, whatever its mode."""
         while True:
@@ -357,10 +392,8 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
                 await self._drain()
             elif len(octets) >= _TURN:
                 await asyncio.sleep(0)
-        elif not self._flush_scheduled:
-            # Should the next command's hook take its time, what is held back leaves meanwhile.
-            self._flush_scheduled = True
-            self.loop.call_soon(self._flush_held)
+        else:
+            self._flush_soon()
 
     async def _push_lines(self, lines: list[str]) -> None:
         """Send the lines of one reply: together, unless ``push`` is overridden to see each of them."""
@@ -369,6 +402,12 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
             lines = ["\r\n".join(lines)] if lines else []
         for line in lines:
             await self.push(line)
+
+    def _flush_soon(self) -> None:
+        """Let what is held back leave, should the hook of the next command take its time."""
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self.loop.call_soon(self._flush_held)
 
     def _flush_held(self) -> None:
         self._flush_scheduled = False
@@ -395,19 +434,22 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
                         opened = True
                         await self._open()
                     elif (
-                        not (buffer.data or connection.eof)
-                        or (
-                            # Only asked if it may have something: most clients wait for each reply.
-                            event := connection.next_event()
-                        )
-                        is None
+                        # Only asked if it may have something: most clients wait for each reply.
+                        not (self._met or buffer.data or connection.eof)
+                        or (event := self._take_event()) is None
                     ):
+                        event = None  # while it waits, it does not hold on to a body
                         self._idle = True
                         await self._receive()
                         self._idle = False
-                    elif isinstance(event, Command):
+                        continue  # a message that is asked for is finished before any goodbye
+                    elif isinstance(event, (Command, Body)):
                         self._since = loop.time()
-                        await self._run_command(event)
+                        await (
+                            self._run_command(event)
+                            if isinstance(event, Command)
+                            else self._take_message(event)
+                        )
                     else:
                         break
                 except ProtocolError as fault:
@@ -438,6 +480,7 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
 
     async def _survive(self, cancellation: asyncio.CancelledError) -> bool:
         """After a cancellation: True if it ended one command only, and not the connection."""
+        self._idle = False
         task = self._handler_coroutine
         if self.transport is not None and task is not None:
             if self._overdue:
@@ -501,58 +544,8 @@ class ConnectionProtocol(Deadlines, asyncio.Protocol):
         self._stopping = True
         if self._handshaking and self._handler_coroutine is not None:
             self._handler_coroutine.cancel()
-        elif self._idle or self._connection.mode is Mode.PROXY:
+        elif self._connection.mode is Mode.PROXY or (
+            self._idle and self._connection.mode is not Mode.BODY
+        ):
             self._say_goodbye()
             self._wake_reader()
-
-    # -- TLS --------------------------------------------------------------------------------------
-
-    async def _start_tls(self, context: ssl.SSLContext, handshake_timeout: float | None) -> None:
-        """Put TLS on the connection; what the client sent before it is forgotten.
-
-        Raises:
-            OSError: the handshake failed (``ssl.SSLError``, ``ConnectionError``, ``TimeoutError``); the
-                connection is then over.
-        """
-        self._flush()
-        self._connection.start_tls()
-        plain = self.transport
-        if plain is None:
-            raise ConnectionResetError("the connection was lost")
-        self._original_transport = plain
-        self._handshaking = True
-        try:
-            transport = await self.loop.start_tls(
-                plain,
-                self,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=handshake_timeout or None,
-            )
-            if transport is None:
-                raise ConnectionResetError("the connection was lost in the TLS handshake")
-        except BaseException as error:
-            plain.abort()
-            await self._lose_handshake(error)
-            raise
-        finally:
-            self._handshaking = False
-        self.transport = transport
-        self._reading_paused = False
-        self._learn_tls()
-
-    async def _lose_handshake(self, error: BaseException) -> None:
-        """See that ``connection_lost`` is called, once, after a handshake that failed.
-
-        The event loop does it some turns later, or not at all: it depends on how the handshake ended.
-        """
-        for _ in range(_TURNS_TO_CLOSE):
-            await asyncio.sleep(0)
-            if self.transport is None:
-                return
-        self.connection_lost(error if isinstance(error, Exception) else None)
-
-    def _learn_tls(self) -> None:
-        transport = self._tls_protocol
-        if transport is not None:
-            self.session.ssl = {key: transport.get_extra_info(key) for key in _TLS_DETAILS}

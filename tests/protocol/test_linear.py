@@ -71,6 +71,11 @@ class Ledger:
                 ledger.octets += len(self)
                 return super().decode(*args, **kwargs)
 
+            def removesuffix(self, suffix: Any, /) -> Counted:
+                copy = Counted(super().removesuffix(suffix))
+                ledger.octets += len(copy)
+                return copy
+
             def startswith(self, *args: Any) -> bool:
                 return super().startswith(*args)
 

@@ -90,7 +90,7 @@ class _LineReader:
         if line is None or self._dropping or len(line) > self._limit:
             return self._drop_line(buffer, line)
         # CRLF ends a command; a bare LF does so as well, since 1.4 and many scripts rely on it.
-        return line[:-2] if line.endswith(b"\r\n") else line[:-1]
+        return line.removesuffix(b"\n").removesuffix(b"\r")
 
     def _drop_line(self, buffer: ReceiveBuffer, line: bytes | None) -> bytes | None:
         """Drop what cannot become a line within the limit; raise once it came to its end."""

@@ -43,6 +43,7 @@ class TlsVerbs(Verbs):
             await self._report_tls_failure(failure)
             raise ConnectionResetError("the TLS handshake failed") from error
         self._forget_client()
+        self._answers = None  # what may be answered at once depends on TLS
         if self._streamed is not None:
             await self._end_stream()
         self._tls_handshake_okay = False

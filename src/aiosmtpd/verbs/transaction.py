@@ -24,6 +24,7 @@ from ..protocol import (
 from ..protocol import reply as replies
 from ..protocol.grammar import parse_parameters, parse_reverse_path, split_mailbox
 from ..streams import BodyStream, ChunkStream
+from .at_once import at_once
 from .base import MISSING, Verbs, syntax, warn_deprecated
 from .replies import replies_by_recipient, reply_for_all
 
@@ -167,7 +168,26 @@ class TransactionVerbs(Verbs):
 
     # -- the transaction --------------------------------------------------------------------------
 
+    def _begin_at_once(self, arg: str | None) -> replies.Reply | None:
+        if self._sender_policy is not None or hasattr(self.event_handler, "handle_MAIL"):
+            return None
+        address, given = self._parse_path("MAIL", arg)
+        self._accept_sender(address, self._note_sender(address, given))
+        return replies.OK
+
+    def _note_sender(self, address: str, given: dict[str, str | None]) -> list[str]:
+        """Note what MAIL says of the message; give its parameters as 1.4 does."""
+        parameters = self._understand("MAIL", address, given)
+        self.envelope.mail_parameters = parameters
+        self.envelope.smtp_utf8 = "SMTPUTF8" in parameters
+        return _options(given) if given else []
+
+    def _accept_sender(self, address: str, options: list[str]) -> None:
+        self.envelope.mail_from = address
+        self.envelope.mail_options.extend(options)
+
     @syntax("MAIL FROM: <address>", extended=" [SP <mail-parameters>]")
+    @at_once(_begin_at_once)
     async def smtp_MAIL(self, arg: str | None) -> None:
         """Begin a transaction (RFC 5321 section 4.1.1.2)."""
         in_order = self._may_come("MAIL")
@@ -176,11 +196,7 @@ class TransactionVerbs(Verbs):
         address, given = self._parse_path("MAIL", arg)
         if not in_order and await self._is_out_of_order("MAIL"):
             return
-        envelope = self.envelope
-        parameters = self._understand("MAIL", address, given)
-        options = _options(given) if given else []
-        envelope.mail_parameters = parameters
-        envelope.smtp_utf8 = "SMTPUTF8" in parameters
+        options = self._note_sender(address, given)
         if (
             self._sender_policy is not None
             and (refused := await self._refused_by_policy(address)) is not None
@@ -189,8 +205,7 @@ class TransactionVerbs(Verbs):
             return
         status = await self._call_handler_hook("MAIL", address, options)
         if status is MISSING:
-            envelope.mail_from = address
-            envelope.mail_options.extend(options)
+            self._accept_sender(address, options)
             status = replies.OK
         else:
             status = self._default_for(status, replies.OK, "MAIL")
@@ -198,7 +213,37 @@ class TransactionVerbs(Verbs):
             log.info("%r sender: %s", self.session.peer, address)
         await self.push(status)
 
+    def _add_at_once(self, arg: str | None) -> replies.Reply | None:
+        if (
+            hasattr(self.event_handler, "handle_RCPT")
+            or len(self.envelope.rcpt_tos) >= self.recipient_limit
+        ):
+            return None
+        address, options, parameters = self._parse_recipient(arg)
+        self._accept_recipient(address, options)
+        self._note_recipients(parameters)
+        return replies.OK
+
+    def _parse_recipient(self, arg: str | None) -> tuple[str, list[str], dict[str, Any]]:
+        """Parse the argument of RCPT: a mailbox, its parameters as 1.4 gives them, and by keyword."""
+        address, given = self._parse_path("RCPT", arg)
+        parameters = self._understand("RCPT", address, given)
+        if self.recipient_domain_limit is not None:
+            self._count_domain(address, self.recipient_domain_limit)
+        return address, _options(given) if given else [], parameters
+
+    def _accept_recipient(self, address: str, options: list[str]) -> None:
+        self.envelope.rcpt_tos.append(address)
+        self.envelope.rcpt_options.extend(options)
+
+    def _note_recipients(self, parameters: dict[str, Any]) -> None:
+        """Note the parameters for each recipient that was added; a hook may accept several."""
+        envelope = self.envelope
+        while len(envelope.rcpt_tos) > len(envelope.rcpt_parameters):
+            envelope.rcpt_parameters.append(parameters)
+
     @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
+    @at_once(_add_at_once)
     async def smtp_RCPT(self, arg: str | None) -> None:
         """Name a recipient (RFC 5321 section 4.1.1.3)."""
         if not self._may_come("RCPT") and await self._is_refused("RCPT"):
@@ -207,22 +252,16 @@ class TransactionVerbs(Verbs):
         if len(envelope.rcpt_tos) >= self.recipient_limit:  # RFC 5321 section 4.5.3.1.10
             await self.push(replies.TOO_MANY_RECIPIENTS)
             return
-        address, given = self._parse_path("RCPT", arg)
-        parameters = self._understand("RCPT", address, given)
-        if self.recipient_domain_limit is not None:
-            self._count_domain(address, self.recipient_domain_limit)
-        options = _options(given) if given else []
+        address, options, parameters = self._parse_recipient(arg)
         status = await self._call_handler_hook("RCPT", address, options)
         if status is MISSING:
-            envelope.rcpt_tos.append(address)
-            envelope.rcpt_options.extend(options)
+            self._accept_recipient(address, options)
             status = replies.OK
         else:
             if self.enable_SMTPUTF8 and not envelope.smtp_utf8:
                 status = without_utf8(status, "RCPT")
             status = self._default_for(status, replies.OK, "RCPT")
-        while len(envelope.rcpt_tos) > len(envelope.rcpt_parameters):  # a hook may accept several
-            envelope.rcpt_parameters.append(parameters)
+        self._note_recipients(parameters)
         if self._verbose:
             log.info("%r recip: %s", self.session.peer, address)
         await self.push(status)
@@ -256,7 +295,28 @@ class TransactionVerbs(Verbs):
         status = await self._call_handler_hook("RSET")
         await self.push(self._default_for(status, replies.OK, "RSET"))
 
+    def _await_body_at_once(self, arg: str | None) -> replies.Reply | None:
+        if arg or hasattr(self.event_handler, "handle_BODY"):
+            return None
+        self._await_body(stream=False)
+        self._unanswered = list(self.envelope.rcpt_tos)
+        return replies.START_DATA
+
+    def _await_body(self, *, stream: bool) -> None:
+        """Let the message be what comes next.
+
+        Raises:
+            ProtocolError: an extension does not want it.
+        """
+        self._check("DATA", None, {})
+        self._connection.expect_body(
+            size_limit=self.data_size_limit or None,
+            line_limit=self.line_length_limit,
+            stream=stream,
+        )
+
     @syntax("DATA")
+    @at_once(_await_body_at_once)
     async def smtp_DATA(self, arg: str | None) -> None:
         """Receive the message (RFC 5321 section 4.1.1.4)."""
         if not self._may_come("DATA") and await self._is_refused("DATA"):
@@ -264,22 +324,29 @@ class TransactionVerbs(Verbs):
         if arg:
             await self.push("501 Syntax: DATA")
             return
-        self._check("DATA", None, {})
         hook = self._find_hook("handle_BODY")
-        self._connection.expect_body(
-            size_limit=self.data_size_limit or None,
-            line_limit=self.line_length_limit,
-            stream=hook is not None,
-        )
+        self._await_body(stream=hook is not None)
         await self.push(replies.START_DATA)
-        envelope = self.envelope
-        recipients = self._unanswered = list(envelope.rcpt_tos)
+        recipients = self._unanswered = list(self.envelope.rcpt_tos)
         if hook is None:
-            status = await self._receive_whole()
+            await self._answer_message(self._receive_whole(), recipients)
         else:
-            status = await self._receive_stream(hook, BodyStream(self))
+            await self._answer_message(self._receive_stream(hook, BodyStream(self)), recipients)
+
+    async def _take_message(self, body: Body) -> None:
+        """Hand on the message that was asked for at once."""
+        self.envelope.original_content = body.content
+        del body
+        recipients = self._unanswered
+        assert recipients is not None
+        await self._answer_message(self._hand_on_content(), recipients)
+
+    async def _answer_message(self, status: Awaitable[Any], recipients: list[str]) -> None:
+        """Answer the message once it was handed on, and end the transaction."""
+        parameters = self.envelope.mail_parameters
+        reply = await status
         self._set_post_data_state()
-        await self._push_data_status(status, recipients, envelope.mail_parameters)
+        await self._push_data_status(reply, recipients, parameters)
         self._unanswered = None
 
     async def _receive_whole(self) -> Any:
