@@ -141,7 +141,7 @@ class ConnectionProtocol(Deadlines, Handshake):
     def _answer_at_once(self, command: Command) -> str | None:
         raise NotImplementedError
 
-    async def _take_message(self, body: Body) -> None:
+    def _take_message(self, body: Body) -> Awaitable[None]:
         raise NotImplementedError
 
     def _run_command(self, command: Command) -> Awaitable[None]:

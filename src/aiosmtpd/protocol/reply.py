@@ -92,7 +92,7 @@ def encode_reply(status: str | bytes, encoding: str = "ascii") -> bytes:
         TypeError: if ``status`` is neither ``str`` nor ``bytes``.
     """
     if isinstance(status, str):
-        return status.encode(encoding, "backslashreplace") + b"\r\n"
+        return _KNOWN.get(status) or status.encode(encoding, "backslashreplace") + b"\r\n"
     if isinstance(status, (bytes, bytearray)):
         return bytes(status) + b"\r\n"
     raise TypeError(f"status: a reply is str or bytes, not {type(status).__name__}")
@@ -162,6 +162,11 @@ MALFORMED_ADDRESS = Reply(553, "5.1.3", "Error: malformed address")
 TLS_REFUSED = Reply(554, None, "Command refused due to lack of security")
 MAIL_PARAMETERS_UNKNOWN = Reply(555, None, "MAIL FROM parameters not recognized or not implemented")
 RCPT_PARAMETERS_UNKNOWN = Reply(555, None, "RCPT TO parameters not recognized or not implemented")
+
+# The octets of what is said again and again, whatever the encoding.
+_KNOWN: dict[str, bytes] = {
+    reply: reply.encode("ascii") + b"\r\n" for reply in (OK, BYE, START_DATA)
+}
 
 
 def command_unknown(verb: str) -> Reply:

@@ -70,11 +70,12 @@ class AtOnce(Verbs):
         """Find what answers at once, if the server makes its replies as these functions suppose."""
         if not self._is_plain():
             return {}
-        verbs = {verb: self._find_verb(verb) for verb in _VERBS}
-        answers = {
-            verb: getattr(method, "__smtp_at_once__", None) for verb, method in verbs.items()
-        }
-        return {verb: answer for verb, answer in answers.items() if answer is not None}
+        answers = {}
+        for verb in _VERBS:
+            answer = getattr(self._find_verb(verb), "__smtp_at_once__", None)
+            if answer is not None:
+                answers[verb] = answer
+        return answers
 
     def _is_plain(self) -> bool:
         """Tell whether nothing is done with a command or a reply but what the verbs do."""

@@ -333,13 +333,12 @@ class TransactionVerbs(Verbs):
         else:
             await self._answer_message(self._receive_stream(hook, BodyStream(self)), recipients)
 
-    async def _take_message(self, body: Body) -> None:
+    def _take_message(self, body: Body) -> Awaitable[None]:
         """Hand on the message that was asked for at once."""
         self.envelope.original_content = body.content
-        del body
         recipients = self._unanswered
         assert recipients is not None
-        await self._answer_message(self._hand_on_content(), recipients)
+        return self._answer_message(self._hand_on_content(), recipients)
 
     async def _answer_message(self, status: Awaitable[Any], recipients: list[str]) -> None:
         """Answer the message once it was handed on, and end the transaction."""
