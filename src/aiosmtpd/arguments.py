@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from . import __version__
-from .extensions import BUILT_IN
+from .extensions import BUILT_IN, DEFAULT
 from .networks import networks_of
 from .smtp import DATA_SIZE_DEFAULT
 
@@ -320,7 +320,14 @@ def _is_ipv6(text: str) -> bool:
 def _extension_names(parser: ArgumentParser, names: list[str]) -> list[str]:
     """Give the names of extensions as they are registered, each once."""
     found = list(dict.fromkeys(name.upper() for name in names))
+    offered = {extension.name for extension in DEFAULT}
     for name in found:
+        if name == "SMTPUTF8":
+            parser.error("The extension SMTPUTF8 is added by -u")
+        if name in offered:
+            parser.error(f"The extension {name} is there already")
+        if name in ("XCLIENT", "XFORWARD"):
+            parser.error(f"The extension {name} needs networks, which a program can give it")
         if name not in BUILT_IN:
             parser.error(f"Unknown extension: {name}; there are {', '.join(BUILT_IN)}")
     return found

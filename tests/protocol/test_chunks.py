@@ -47,6 +47,7 @@ def bdat(argument: str) -> Seen:
         ("86 last", (86, "LAST")),
         ("0 LAST", (0, "LAST")),
         ("86   LAST", (86, "LAST")),
+        ("86 LA\u017fT", (86, "LA\u017fT")),  # in upper case, the long s is an S
         ("86 ", (86, "")),
         ("86 LAST LAST", (86, "LAST LAST")),
         ("86 FIRST", (86, "FIRST")),

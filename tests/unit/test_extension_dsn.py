@@ -6,7 +6,10 @@ import pytest
 from tests.unit.conversations import GREETED, play, received
 
 from aiosmtpd.extensions import BUILT_IN, DEFAULT, Dsn, OriginalRecipient
+from aiosmtpd.handlers import Sink
 from aiosmtpd.lmtp import LMTP
+from aiosmtpd.protocol import MalformedParameters
+from aiosmtpd.smtp import SMTP
 
 EXTENSIONS = (*DEFAULT, Dsn())
 MAIL_SYNTAX = "501 Syntax: MAIL FROM: <address> [SP <mail-parameters>]"
@@ -93,6 +96,14 @@ def test_it_is_offered() -> None:
     play(offered, extensions=[Dsn()])
     play(offered.replace("EHLO", "LHLO"), cls=LMTP, extensions=[Dsn()])
     assert BUILT_IN["DSN"] is Dsn
+
+
+@pytest.mark.parametrize("value", ["\u017fUCCESS", "SUCCE\u017f\u017f,DELAY"])
+def test_letters_that_are_ascii_only_in_upper_case(value: str) -> None:
+    server = SMTP(Sink(), hostname="mx.example", enable_SMTPUTF8=True)
+    assert set(value.upper().split(",")) <= {"SUCCESS", "DELAY"}
+    with pytest.raises(MalformedParameters):
+        Dsn().parse_rcpt(server, "NOTIFY", value)
 
 
 @pytest.mark.parametrize(("parameters", "expected"), GOOD_MAIL)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
 
-from aiosmtpd.extensions import DEFAULT, Dsn, Extension, Limits, SmtpUtf8, StrictSmtpUtf8, table_of
+from aiosmtpd.extensions import (
+    DEFAULT,
+    Dsn,
+    Extension,
+    Limits,
+    Server,
+    SmtpUtf8,
+    StrictSmtpUtf8,
+    table_of,
+)
 from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP
 
@@ -61,6 +71,24 @@ class Same(Extension):
 def test_what_is_no_extension(extensions: tuple[Any, ...], text: str) -> None:
     with pytest.raises(TypeError, match=text):
         SMTP(Sink(), hostname="mx.example", extensions=extensions)
+
+
+@dataclasses.dataclass
+class Fields(Extension):
+    """An extension that is compared by its fields, and so has no hash."""
+
+    name: ClassVar[str] = "FIELDS"
+    color: str
+
+    def ehlo_line(self, server: Server) -> str:
+        return f"{self.name} {self.color}"
+
+
+def test_an_extension_needs_no_hash() -> None:
+    extensions = (*DEFAULT, Fields("red"))
+    assert table_of(extensions).extensions == extensions
+    with pytest.raises(ValueError, match="FIELDS is there twice"):
+        table_of((*extensions, Fields("blue")))
 
 
 @pytest.mark.parametrize(

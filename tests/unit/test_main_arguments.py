@@ -164,6 +164,12 @@ def test_defaults_of_the_module_are_read_late(monkeypatch: pytest.MonkeyPatch) -
         (["--proxy-protocol", "0"], "--proxy-protocol takes a number of seconds greater than 0"),
         (["--proxy-protocol", "nan"], "--proxy-protocol takes a number of seconds greater than 0"),
         (["--proxy-protocol", "inf"], "--proxy-protocol takes a number of seconds greater than 0"),
+        (["--extension", "size"], "The extension SIZE is there already"),
+        (["--extension", "smtputf8"], "The extension SMTPUTF8 is added by -u"),
+        (
+            ["--extension", "xclient"],
+            "The extension XCLIENT needs networks, which a program can give it",
+        ),
         (
             ["--extension", "dsn", "--extension", "foo"],
             f"Unknown extension: FOO; there are {', '.join(BUILT_IN)}",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from aiosmtpd.extensions import DEFAULT, Prdr
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.protocol.reply import Reply
 from aiosmtpd.session import Envelope, Session
@@ -342,6 +343,26 @@ def test_lmtp_gives_a_reply_for_each_recipient() -> None:
     outcome = outcome_of(LMTP, "a@example.com", recipients, "x")
     assert outcome.replies == ("250 OK", "452 full", "250 OK")
     assert (outcome.reply, outcome.accepted) == ("452 full", False)
+
+
+@pytest.mark.parametrize("asked", [["PRDR"], []])
+def test_prdr_gives_a_reply_for_each_recipient(asked: list[str]) -> None:
+    class Handler:
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> Any:
+            return ["250 OK", "452 full"] if asked else "250 OK"
+
+    async def scenario(client: Conversation) -> None:
+        recipients = ["b@example.com", "full@example.com"]
+        outcome = await client.message("a@example.com", recipients, "x", mail_options=asked)
+        if asked:
+            assert outcome.replies[:2] == ("250 OK", "452 full")
+            assert [reply.code for reply in outcome.replies] == [250, 452, 250]
+        else:
+            assert outcome.replies == ("250 OK",)
+        assert outcome.accepted is not bool(asked)
+        assert (await client.message("a@example.com", "b@example.com", "next")).mail.code == 250
+
+    talk(smtp(Handler(), extensions=(*DEFAULT, Prdr())), scenario)
 
 
 def test_a_refused_data_command() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..networks import Networks, networks_of
 from ..protocol import MalformedParameters, Phase, ProtocolError, Reply, phase_of
-from ..protocol.grammar import decode_xtext
+from ..protocol.grammar import decode_xtext, upper_case
 from .base import Extension, Server
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class AttributesExtension(Extension):
             value = None
         if not value or len(value) > _SIZE_LIMIT:
             raise _syntax_error(f"Error: bad {name} attribute")
-        unavailable = value.upper() == UNAVAILABLE
+        unavailable = upper_case(value) == UNAVAILABLE
         value = self._parse_value(server, name, UNAVAILABLE if unavailable else value)
         if value is None:
             raise _syntax_error(f"Error: bad {name} attribute")

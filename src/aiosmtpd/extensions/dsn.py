@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 from ..protocol import MalformedParameters
-from ..protocol.grammar import decode_addr_xtext, decode_xtext
+from ..protocol.grammar import decode_addr_xtext, decode_xtext, upper_case
 from .base import Extension, Server
 
 __all__ = ["Dsn", "OriginalRecipient"]
@@ -65,9 +65,9 @@ class Dsn(Extension):
         """
         if keyword == "ENVID":
             return _decoded(_within(_ENVID_LIMIT, value))
-        if value is None or value.upper() not in _RET:
+        if value is None or upper_case(value) not in _RET:
             raise MalformedParameters
-        return value.upper()
+        return upper_case(value)
 
     def parse_rcpt(
         self, server: Server, keyword: str, value: str | None
@@ -93,10 +93,10 @@ def _conditions(value: str | None) -> frozenset[str]:
     """Parse ``notify-esmtp-value`` (section 4.1)."""
     if value is None:
         raise MalformedParameters
-    if value.upper() == "NEVER":
+    if upper_case(value) == "NEVER":
         return frozenset({"NEVER"})
     # In a list of RFC 822 (section 2.7 there) empty elements do not count.
-    conditions = frozenset(value.upper().split(",")) - {""}
+    conditions = frozenset(upper_case(value).split(",")) - {""}
     if not conditions or not conditions <= _NOTIFY:
         raise MalformedParameters
     return conditions

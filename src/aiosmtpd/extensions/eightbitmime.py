@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ..protocol import ProtocolError
 from ..protocol import reply as replies
+from ..protocol.grammar import upper_case
 from .base import Extension, Server
 
 __all__ = ["EightBitMime"]
@@ -29,13 +30,13 @@ class EightBitMime(Extension):
         if not _is_possible(server):
             raise ProtocolError(reply=replies.MAIL_PARAMETERS_UNKNOWN)
         types = server._table.body_types
-        if value is None or value.upper() not in types:
+        if value is None or upper_case(value) not in types:
             raise ProtocolError(
                 reply=replies.BODY_UNKNOWN
                 if types == self.body_types
                 else replies.Reply(501, None, f"Error: BODY can only be one of {', '.join(types)}")
             )
-        return value.upper()
+        return upper_case(value)
 
 
 def _is_possible(server: Server) -> bool:

@@ -13,12 +13,12 @@ import re
 from collections.abc import Iterator
 
 from ..protocol import reply as replies
+from ..protocol.reply import ENHANCED
 from .base import Extension, Server
 
 __all__ = ["EnhancedStatusCodes"]
 
 # RFC 2034 section 4: of each line of a reply, behind its code.
-_GIVEN = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?![^ ])", re.ASCII)
 # RFC 2034 section 4: not in 3yz.
 _REPLY_LINE = re.compile(r"[245]\d\d(?:[ -]|\Z)", re.ASCII)
 
@@ -173,7 +173,7 @@ def _with_code(verb: str, reply: list[str]) -> list[str]:
     """Give the lines of one reply, each with a code."""
     if not _REPLY_LINE.match(reply[0]) or _is_greeting(verb, reply[0]):
         return reply
-    given = [match and match[0] for match in (_GIVEN.match(line, 4) for line in reply)]
+    given = [match and match[0] for match in (ENHANCED.match(line, 4) for line in reply)]
     if all(given):
         return reply
     # What a hook gave for some lines of its reply is what it means by all of them.

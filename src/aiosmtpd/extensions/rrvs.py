@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 from ..protocol import MalformedParameters
+from ..protocol.grammar import upper_case
 from ..protocol.timestamp import parse_date_time
 from .base import Extension, Server
 
@@ -45,6 +46,6 @@ class Rrvs(Extension):
             MalformedParameters: it has not the form of section 3.1.
         """
         time, semicolon, action = (value or "").partition(";")
-        if semicolon and action.upper() not in ("C", "R"):
+        if semicolon and upper_case(action) not in ("C", "R"):
             raise MalformedParameters
-        return ValidSince(parse_date_time(time), action.upper() or None)
+        return ValidSince(parse_date_time(time), upper_case(action) or None)

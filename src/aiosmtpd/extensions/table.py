@@ -25,6 +25,7 @@ class ExtensionTable:
         extensions: the extensions, in the order of their EHLO lines.
 
     Attributes:
+        extensions: the same.
         mail: the extension that knows a parameter of MAIL, by keyword.
         rcpt: the same for RCPT.
         body_types: the values of the parameter BODY.
@@ -39,9 +40,19 @@ class ExtensionTable:
             names what is never asked for.
     """
 
-    __slots__ = ("body_types", "checks", "filters", "longer", "mail", "rcpt", "verbs")
+    __slots__ = (
+        "body_types",
+        "checks",
+        "extensions",
+        "filters",
+        "longer",
+        "mail",
+        "rcpt",
+        "verbs",
+    )
 
     def __init__(self, extensions: tuple[Extension, ...]) -> None:
+        self.extensions = extensions
         self.mail: dict[str, Extension] = {}
         self.rcpt: dict[str, Extension] = {}
         self.longer: dict[str, int] = {}
@@ -109,7 +120,13 @@ def _add(table: dict[str, Extension], keywords: frozenset[str], extension: Exten
 
 
 # Bounded, for a program may make its extensions anew with each connection.
-@functools.lru_cache(maxsize=64)
+_kept = functools.lru_cache(maxsize=64)(ExtensionTable)
+
+
 def table_of(extensions: tuple[Extension, ...]) -> ExtensionTable:
     """Give the table of some extensions, made when they are first asked for."""
-    return ExtensionTable(extensions)
+    try:
+        return _kept(extensions)
+    except TypeError:
+        # One has no hash, such as a dataclass; or one is no extension, which is told here once more.
+        return ExtensionTable(extensions)

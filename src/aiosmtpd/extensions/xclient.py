@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import ClassVar
 
-from ..protocol.grammar import is_domain
+from ..protocol.grammar import is_domain, upper_case
 from .attributes import UNAVAILABLE, AttributesExtension, parse_address, parse_port
 from .base import Server, syntax
 
@@ -84,8 +84,8 @@ class XClient(AttributesExtension):
         if not value.isprintable() or not (value.isascii() or utf8):
             return None
         if name == "PROTO":
-            return value.upper() if value.upper() in ("SMTP", "ESMTP") else None
-        if name == "NAME" and value.upper() == _TEMPUNAVAIL:
+            return upper_case(value) if upper_case(value) in ("SMTP", "ESMTP") else None
+        if name == "NAME" and upper_case(value) == _TEMPUNAVAIL:
             return _TEMPUNAVAIL
         if value == UNAVAILABLE or name in ("HELO", "LOGIN"):
             return value

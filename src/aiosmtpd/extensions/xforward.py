@@ -10,6 +10,7 @@ import re
 from typing import ClassVar
 
 from ..protocol import reply as replies
+from ..protocol.grammar import upper_case
 from .attributes import UNAVAILABLE, AttributesExtension, parse_address, parse_port
 from .base import Server, syntax
 
@@ -56,7 +57,7 @@ class XForward(AttributesExtension):
         if name == "PORT":
             return parse_port(value)
         if name == "SOURCE":
-            return value.upper() if value.upper() in ("LOCAL", "REMOTE") else None
+            return upper_case(value) if upper_case(value) in ("LOCAL", "REMOTE") else None
         if name == "PROTO" and len(value) > _PROTO_LIMIT:
             return None
         if name == "ADDR":

@@ -40,7 +40,8 @@ def parse_chunk(argument: str | None) -> tuple[int, str] | None:
     size, _, marker = (argument or "").partition(" ")
     if not (size.isascii() and size.isdigit() and len(size) <= _DIGITS):
         return None
-    return int(size), marker.strip().upper()
+    marker = marker.strip()
+    return int(size), marker.upper() if marker.isascii() else marker
 
 
 class ChunkReader:

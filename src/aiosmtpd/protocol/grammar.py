@@ -48,6 +48,7 @@ __all__ = [
     "parse_parameters",
     "parse_reverse_path",
     "split_mailbox",
+    "upper_case",
 ]
 
 #: Octets of a domain or address literal (RFC 5321 section 4.5.3.1.2).
@@ -251,6 +252,19 @@ _HEXPOINT = (
 _ADDR_XTEXT = rf"(?:[{_QCHAR}]++|\\x\{{{_HEXPOINT}\}})+\Z"
 _ADDR_UNITEXT = rf"(?:[{_QCHAR}{_UTF8_NON_ASCII}]++|\\x\{{{_HEXPOINT}\}})+\Z"
 _EMBEDDED = r"\\x\{([^}]+)\}"
+
+
+def upper_case(text: str) -> str:
+    """Give a keyword in upper case, to be compared.
+
+    Args:
+        text: what the client wrote.
+
+    Returns:
+        The same if it is not ASCII, for only the letters of ASCII have a case in ABNF (RFC 5234
+        section 2.3): of other alphabets, several become an ``I``, ``K`` or ``S``.
+    """
+    return text.upper() if text.isascii() else text
 
 
 def parse_reverse_path(text: str, *, utf8: bool = False) -> tuple[str, str]:

@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Reply", "encode_reply", "repeated"]
+__all__ = ["ENHANCED", "Reply", "encode_reply", "repeated"]
 
 # A line of a reply has at most 512 octets (RFC 5321 section 4.5.3.1.5); this leaves room for all that
 # stands around what is repeated.
 _REPEATED_LIMIT = 400
 
-_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?![^ ])", re.ASCII)
+ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?![^ ])", re.ASCII)
 
 
 class Reply(str):
@@ -39,7 +39,7 @@ class Reply(str):
         if not 200 <= code <= 599:
             raise ValueError(f"code: {code} is not an SMTP reply code")
         if enhanced is not None and (
-            not _ENHANCED.fullmatch(enhanced) or (code // 100 != 3 and enhanced[0] != str(code)[0])
+            not ENHANCED.fullmatch(enhanced) or (code // 100 != 3 and enhanced[0] != str(code)[0])
         ):
             raise ValueError(f"enhanced: {enhanced!r} does not go with {code}")
         if any("\r" in line or "\n" in line for line in lines):
@@ -63,7 +63,7 @@ class Reply(str):
     @property
     def enhanced(self) -> str | None:
         """The enhanced status code of the first line, or None if it has none (RFC 2034)."""
-        match = _ENHANCED.match(self, 4)
+        match = ENHANCED.match(self, 4)
         return match[0] if match else None
 
     @property
@@ -122,6 +122,7 @@ CANNOT_VRFY = Reply(252, None, "Cannot VRFY user, but will accept message and at
 ANALYSIS_BEGINS = Reply(353, None, "Content analysis has begun")
 START_DATA = Reply(354, None, "End data with <CR><LF>.<CR><LF>")
 SHUTTING_DOWN = Reply(421, "4.3.2", "Server shutting down")
+TOO_MANY_FAILURES = Reply(421, "4.7.0", "Too many failed authentication attempts")
 ALL_DEFERRED = Reply(450, None, "Error: the message was accepted for nobody yet")
 HOOK_TIMED_OUT = Reply(451, "4.3.0", "Error: processing took too long")
 LOCAL_ERROR = Reply(451, "4.3.0", "Error: local error in processing")
@@ -159,6 +160,7 @@ ALL_REFUSED = Reply(550, None, "Error: the message was accepted for nobody")
 SIZE_EXCEEDED = Reply(552, None, "Error: message size exceeds fixed maximum message size")
 TOO_MUCH_DATA = Reply(552, None, "Error: Too much mail data")
 MALFORMED_ADDRESS = Reply(553, "5.1.3", "Error: malformed address")
+SENDER_REFUSED = Reply(553, "5.7.1", "Error: sender address not allowed for this identity")
 TLS_REFUSED = Reply(554, None, "Command refused due to lack of security")
 MAIL_PARAMETERS_UNKNOWN = Reply(555, None, "MAIL FROM parameters not recognized or not implemented")
 RCPT_PARAMETERS_UNKNOWN = Reply(555, None, "RCPT TO parameters not recognized or not implemented")

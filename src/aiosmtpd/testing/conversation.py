@@ -44,7 +44,8 @@ class Outcome:
         recipients: the reply to RCPT for each recipient.
         data: the reply to DATA, None if it was not sent, since there was no recipient.
         replies: what the message itself was answered: one reply, on an LMTP server one for each
-            recipient that was accepted (RFC 2033 section 4.2). Empty if it was not sent.
+            recipient that was accepted (RFC 2033 section 4.2), and with PRDR one for each of them
+            and then one for all, if the server answered so. Empty if it was not sent.
     """
 
     mail: Reply
@@ -291,7 +292,10 @@ class Conversation:
             return Outcome(mail, recipients, data)
         self.feed(_as_data(content))
         expected = accepted if isinstance(self.protocol, LMTP) else 1
-        return Outcome(mail, recipients, data, tuple(await self.replies(expected)))
+        replies = await self.replies(expected)
+        if replies[0].code == 353:  # draft-hall-prdr-00 section 4.5
+            replies = await self.replies(accepted + 1)
+        return Outcome(mail, recipients, data, tuple(replies))
 
     async def play(self, script: str) -> None:
         """Play a script in the notation of :mod:`aiosmtpd.testing.script`, and check the replies.

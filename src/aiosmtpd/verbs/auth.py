@@ -37,8 +37,6 @@ VALID_AUTHMECH = re.compile(r"[A-Z0-9_-]+\Z")
 AuthMechanismType = Callable[[Any, list[str]], Awaitable[Any]]
 """``async auth_NAME(server, args)``, which returns an :class:`AuthResult`."""
 
-TOO_MANY_FAILURES = replies.Reply(421, "4.7.0", "Too many failed authentication attempts")
-SENDER_REFUSED = replies.Reply(553, "5.7.1", "Error: sender address not allowed for this identity")
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -312,7 +310,7 @@ class AuthVerbs(Verbs):
         self._auth_failures += 1
         if self._auth_failure_limit is not None and self._auth_failures >= self._auth_failure_limit:
             log.warning("%r too many failed authentication attempts", self.session.peer)
-            await self.push(TOO_MANY_FAILURES)
+            await self.push(replies.TOO_MANY_FAILURES)
             self._connection.end()
         elif status is not None:
             await self.push(status)
@@ -335,7 +333,7 @@ class AuthVerbs(Verbs):
         if inspect.isawaitable(verdict):
             verdict = await verdict
         if isinstance(verdict, bool):
-            return None if verdict else SENDER_REFUSED
+            return None if verdict else replies.SENDER_REFUSED
         if not isinstance(verdict, str):
             raise TypeError(
                 f"sender_policy must return bool or a reply, not {type(verdict).__name__}"

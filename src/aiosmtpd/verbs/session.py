@@ -55,7 +55,7 @@ class SessionVerbs(Verbs):
 
     def _ehlo_responses(self) -> list[str]:
         lines = [self.hostname]
-        for extension in self.extensions:
+        for extension in self._table.extensions:
             line = extension.ehlo_line(self)
             if line is not None:
                 lines.append(line)
