@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 
 import hypothesis
 import pytest
 import trustme
 
-# No test is about how long something takes: a busy machine is no failure.
+# No test is about how long something takes: a busy machine is no failure. A change is judged by the same
+# examples each time; new ones are drawn where people work, who then see what they found.
 hypothesis.settings.register_profile(
-    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "aiosmtpd",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.load_profile("untimed")
+hypothesis.settings.load_profile("aiosmtpd")
 
 
 @pytest.fixture(scope="session")
