@@ -2,8 +2,8 @@
 
 The limits leave room for other systems. On Linux with glibc a whole message takes up to 1.05 times its
 size, and a streamed one up to 0.7 MiB, most of it the one read of a socket that is being handed on;
-``pytest -rP`` shows the figures. Where memory is always given in huge pages, a few of 2 MiB come on top of
-that (1.09 times was seen). A second copy of a message, or the first of a streamed one, is far above.
+``pytest -rP`` shows the figures. Where memory is always given in huge pages, a few of 2 MiB come on top
+of that (1.09 times was seen). A second copy of a message, or the first of a streamed one, is far above.
 """
 
 from __future__ import annotations
