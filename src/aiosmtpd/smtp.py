@@ -432,10 +432,9 @@ class SMTP(
         return self._answer_unknown(verb) if method is None else method(command.argument)
 
     def _is_plain(self) -> bool:
-        own = type(self)
-        return (
-            own.push is _PUSH
-            and own._call_handler_hook is _CALL_HANDLER_HOOK
+        return (  # a program may have set either on the instance
+            getattr(self.push, "__func__", None) is _PUSH
+            and getattr(self._call_handler_hook, "__func__", None) is _CALL_HANDLER_HOOK
             and self._has_own_checks()
             and not (self._filtering or self._handler_lists_hooks)
             and not (self._call_limits or self.command_size_limits)

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from .deadlines import Deadlines
 from .handshake import Handshake
-from .protocol import Body, Command, Connection, Event, Mode, ProtocolError
+from .protocol import (
+    Body,
+    BodyError,
+    BodyIncomplete,
+    Command,
+    Connection,
+    Event,
+    Mode,
+    ProtocolError,
+)
 from .protocol import reply as replies
 from .receiving import share_read_buffer
 from .streams import StreamReaderFace, StreamWriterFace
@@ -141,7 +150,7 @@ class ConnectionProtocol(Deadlines, Handshake):
     def _answer_at_once(self, command: Command) -> str | None:
         raise NotImplementedError
 
-    def _take_message(self, body: Body) -> Awaitable[None]:
+    def _take_message(self, body: Body | BodyError) -> Awaitable[None]:
         raise NotImplementedError
 
     def _run_command(self, command: Command) -> Awaitable[None]:
@@ -313,18 +322,19 @@ class ConnectionProtocol(Deadlines, Handshake):
     def _receive(self) -> Awaitable[None]:
         """Give what to await for octets, or for the end of them."""
         connection = self._connection
-        if connection.held:
-            self._flush()
         loop = self._loop
         assert loop is not None  # since connection_made()
         self._since = loop.time()
         waiter = loop.create_future()
         if connection.eof:
             waiter.set_result(None)
-            return waiter
+        else:
+            # Before the transport is told anything: it may bring octets within the call.
+            self._waiter = waiter
+        if connection.held:
+            self._flush()
         if self._reading_paused:
             self._resume_reading()
-        self._waiter = waiter
         return waiter
 
     async def _drain(self) -> None:
@@ -348,14 +358,24 @@ class ConnectionProtocol(Deadlines, Handshake):
         # A hook that gave up waiting leaves a future behind that is done.
         return self._draining or (self._waiter is not None and not self._waiter.done())
 
-    def _take_event(self) -> Event | None:
-        """Give what the task was handed, or else the next event of the engine, if there is one."""
+    def _take_event(self) -> Event | BodyError | None:
+        """Give what the task was handed, or else the next event of the engine, if there is one.
+
+        The fault of a body is given as the body would be, since it is answered like one.
+        """
         met, self._met = self._met, None
-        if met is None:
-            return self._connection.next_event()
-        if isinstance(met, Exception):
-            raise met
-        return met
+        try:
+            if met is None:
+                return self._connection.next_event()
+            if isinstance(met, Exception):
+                raise met
+            return met
+        except BodyIncomplete:
+            raise
+        except BodyError as fault:
+            return fault
+        finally:
+            del met  # an exception and its traceback would hold on to each other
 
     async def _next_event(self) -> Event:
         """Wait for the next event of the engine, whatever its mode."""
@@ -435,28 +455,31 @@ class ConnectionProtocol(Deadlines, Handshake):
                         await self._open()
                     elif (
                         # Only asked if it may have something: most clients wait for each reply.
-                        not (self._met or buffer.data or connection.eof)
+                        (self._met is None and not (buffer.data or connection.eof))
                         or (event := self._take_event()) is None
                     ):
-                        event = None  # while it waits, it does not hold on to a body
+                        if self._stopping and connection.mode is not Mode.BODY:
+                            self._say_goodbye()  # it was woken for a part of a command
+                            continue
                         self._idle = True
                         await self._receive()
                         self._idle = False
                         continue  # a message that is asked for is finished before any goodbye
-                    elif isinstance(event, (Command, Body)):
+                    elif isinstance(event, (Command, Body, BodyError)):
                         self._since = loop.time()
-                        await (
+                        answering = (
                             self._run_command(event)
                             if isinstance(event, Command)
                             else self._take_message(event)
                         )
+                        event = None  # nobody holds on to a body but those who handle it
+                        await answering
                     else:
                         break
                 except ProtocolError as fault:
                     await self._refuse(fault)
                 except asyncio.CancelledError as cancellation:
-                    if not await self._survive(cancellation):
-                        raise
+                    await self._survive(cancellation)
                 except Exception as error:
                     await self._fail(error)
                 if self._stopping or self._overdue:
@@ -478,8 +501,12 @@ class ConnectionProtocol(Deadlines, Handshake):
         if self._handler_coroutine is not None:
             self._handler_coroutine.uncancel()
 
-    async def _survive(self, cancellation: asyncio.CancelledError) -> bool:
-        """After a cancellation: True if it ended one command only, and not the connection."""
+    async def _survive(self, cancellation: asyncio.CancelledError) -> None:
+        """Answer a cancellation that ended one command only.
+
+        Raises:
+            asyncio.CancelledError: it ends the connection.
+        """
         self._idle = False
         task = self._handler_coroutine
         if self.transport is not None and task is not None:
@@ -487,15 +514,15 @@ class ConnectionProtocol(Deadlines, Handshake):
                 self._forget_cancellation()
                 log.error("%r a command took longer than its limit to handle", self.session.peer)
                 await self._answer_overdue()
-                return True
+                return
             if not task.cancelling():
                 # Not this task was cancelled, but one that a hook waited for.
                 error = RuntimeError("what a hook waited for was cancelled")
                 error.__cause__ = cancellation
                 await self._answer_exception(error)
-                return True
+                return
         log.info("%r Connection lost during _handle_client()", self.session.peer)
-        return False
+        raise cancellation
 
     async def _fail(self, error: Exception) -> None:
         """Answer an exception that nobody expected, unless the client is gone.
@@ -511,8 +538,7 @@ class ConnectionProtocol(Deadlines, Handshake):
             try:
                 await self._answer_exception(error)
             except asyncio.CancelledError as cancellation:
-                if not await self._survive(cancellation):
-                    raise
+                await self._survive(cancellation)
         elif not isinstance(error, ConnectionError):
             log.error("%r error after the connection was lost", self.session.peer, exc_info=error)
 

@@ -34,7 +34,8 @@ def at_once(answer: _Answer) -> Callable[[_Verb], _Verb]:
     """
 
     def decorate(verb: _Verb) -> _Verb:
-        verb.__smtp_at_once__ = answer  # type: ignore[attr-defined]
+        # With the verb itself: what wraps it, as by functools.wraps, takes over its attributes.
+        verb.__smtp_at_once__ = verb, answer  # type: ignore[attr-defined]
         return verb
 
     return decorate
@@ -55,6 +56,8 @@ class AtOnce(Verbs):
         verb, argument, size = command
         answers = self._answers
         if answers is None:
+            if verb not in _VERBS:  # the hook of what comes before may still change something
+                return None
             answers = self._answers = self._find_answers()
         answer = answers.get(verb)
         if (
@@ -70,10 +73,11 @@ class AtOnce(Verbs):
         """Find what answers at once, if the server makes its replies as these functions suppose."""
         if not self._is_plain():
             return {}
-        answers = {}
+        answers: dict[str, _Answer] = {}
         for verb in _VERBS:
-            answer = getattr(self._find_verb(verb), "__smtp_at_once__", None)
-            if answer is not None:
+            method = self._find_verb(verb)
+            marked, answer = getattr(method, "__smtp_at_once__", (None, None))
+            if answer is not None and getattr(method, "__func__", None) is marked:
                 answers[verb] = answer
         return answers
 

@@ -51,6 +51,10 @@ def _is_about(fault: BodyError, failure: Exception) -> bool:
     return failure is fault
 
 
+async def _given(status: replies.Reply) -> replies.Reply:
+    return status
+
+
 class TransactionVerbs(Verbs):
     """The verbs that change the envelope."""
 
@@ -169,7 +173,11 @@ class TransactionVerbs(Verbs):
     # -- the transaction --------------------------------------------------------------------------
 
     def _begin_at_once(self, arg: str | None) -> replies.Reply | None:
-        if self._sender_policy is not None or hasattr(self.event_handler, "handle_MAIL"):
+        if (
+            self._sender_policy is not None
+            or hasattr(self.event_handler, "handle_MAIL")
+            or log.isEnabledFor(logging.INFO)  # since the last command that was run
+        ):
             return None
         address, given = self._parse_path("MAIL", arg)
         self._accept_sender(address, self._note_sender(address, given))
@@ -333,11 +341,13 @@ class TransactionVerbs(Verbs):
         else:
             await self._answer_message(self._receive_stream(hook, BodyStream(self)), recipients)
 
-    def _take_message(self, body: Body) -> Awaitable[None]:
-        """Hand on the message that was asked for at once."""
-        self.envelope.original_content = body.content
+    def _take_message(self, body: Body | BodyError) -> Awaitable[None]:
+        """Hand on the message that was asked for at once, or answer the fault in it."""
         recipients = self._unanswered
         assert recipients is not None
+        if isinstance(body, BodyError):
+            return self._answer_message(_given(body.reply), recipients)
+        self.envelope.original_content = body.content
         return self._answer_message(self._hand_on_content(), recipients)
 
     async def _answer_message(self, status: Awaitable[Any], recipients: list[str]) -> None:
