@@ -206,6 +206,16 @@ def test_what_the_next_hop_would_not_keep_is_refused(
     assert answer == {ONE: reply, TWO: reply}
 
 
+def test_prdr_is_answered_for_each_recipient() -> None:
+    answer, hop = relay(
+        rcpt_tos=[ONE, TWO],
+        replies={f"RCPT TO:<{TWO}>": "452 full"},
+        mail_parameters={"PRDR": True},
+    )
+    assert answer == {ONE: "250 OK", TWO: "452 full"}
+    assert hop.data == [RELAYED + b".\r\n"]
+
+
 def test_other_parameters_do_not_matter() -> None:
     answer, hop = relay(mail_parameters={"BODY": "8BITMIME", "ENVID": "x"})
     assert answer == "250 OK"

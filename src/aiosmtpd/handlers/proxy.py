@@ -78,18 +78,17 @@ class Proxy:
 
         Returns:
             ``250 OK`` if the message was accepted for one recipient at least, otherwise the next
-            hop's refusal, or a 451 if there was nobody to refuse it. Under LMTP, a reply for each
-            recipient.
+            hop's refusal, or a 451 if there was nobody to refuse it. Under LMTP, and where PRDR
+            asks for it, a reply for each recipient.
         """
+        each = isinstance(server, LMTP) or "PRDR" in envelope.mail_parameters
         demanded = _demand_not_kept(envelope)
         if demanded is not None:
-            return (
-                dict.fromkeys(envelope.rcpt_tos, demanded) if isinstance(server, LMTP) else demanded
-            )
+            return dict.fromkeys(envelope.rcpt_tos, demanded) if each else demanded
         refused = await asyncio.to_thread(self._relay, session, envelope)
         log.info("we got some refusals: %s", refused)
         replies = {rcpt: _reply_for(refused, rcpt) for rcpt in envelope.rcpt_tos}
-        return {**replies} if isinstance(server, LMTP) else _one_reply(list(replies.values()))
+        return {**replies} if each else _one_reply(list(replies.values()))
 
     def _relay(self, session: Session, envelope: Envelope) -> Any:
         octets = crlf_lines(content_octets(envelope))
