@@ -201,6 +201,25 @@ def test_the_checks_may_be_overridden(connect: Connect) -> None:
     assert wire.say("x", ".") == ["250 OK"]
 
 
+def test_the_checks_may_be_set_on_the_server(connect: Connect) -> None:
+    async def trust(_: str = "HELO") -> bool:
+        return False
+
+    wire = connect(auth_required=True)
+    vars(wire.server).update(check_helo_needed=trust, check_auth_needed=trust)
+    told = wire.say("MAIL FROM:<a@example.com>", "RCPT TO:<b@example.com>", "DATA")
+    assert [line[:3] for line in told] == ["250", "250", "354"]
+
+    async def refuse(_: str = "HELO") -> bool:
+        await wire.server.push("550 not you")
+        return True
+
+    wire = connect()
+    wire.ehlo()
+    vars(wire.server).update(check_auth_needed=refuse)
+    assert wire.say("MAIL FROM:<a@example.com>") == ["550 not you"]
+
+
 # -- NOOP, RSET, QUIT, VRFY, EXPN -----------------------------------------------------------------
 
 

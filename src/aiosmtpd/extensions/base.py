@@ -105,6 +105,9 @@ class Extension:
     A method ``smtp_NAME(server, arg)``, a coroutine with :func:`syntax`, is a verb that it adds; a verb
     of that name of the server itself goes first.
 
+    The other methods must not wait. They may be called outside of the connection's task, so that there
+    is no current task then, nor a context variable that a hook set.
+
     Attributes:
         name: its keyword in the EHLO reply, in upper case.
         needs: the names of the extensions that it cannot be without.

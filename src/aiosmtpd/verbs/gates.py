@@ -26,10 +26,9 @@ class Gates(Verbs):
         return self._has_own_checks() and self._is_in_order(verb)
 
     def _has_own_checks(self) -> bool:
-        own = type(self)
         return (
-            own.check_helo_needed is _CHECK_HELO_NEEDED
-            and own.check_auth_needed is _CHECK_AUTH_NEEDED
+            getattr(self.check_helo_needed, "__func__", None) is _CHECK_HELO_NEEDED
+            and getattr(self.check_auth_needed, "__func__", None) is _CHECK_AUTH_NEEDED
         )
 
     def _is_in_order(self, verb: str) -> bool:
