@@ -269,7 +269,8 @@ class SMTP(
             utf8=enable_SMTPUTF8,
             loop=loop,
         )
-        self._filtering = bool(self._table.filters)
+        if self._table.filters:
+            self._filtering = True
 
     def _set_up_tls(self, context: ssl.SSLContext, required: bool) -> None:
         self.tls_context = context

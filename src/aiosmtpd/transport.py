@@ -74,15 +74,18 @@ class ConnectionProtocol(Deadlines, Handshake):
     # Where to say that this connection is open; a server sets it.
     _registry: ConnectionRegistry | None = None
 
-    # What is seldom looked at and seldom changed stays here. Each connection has the rest of its own,
-    # set in ``__init__`` only and fewer than thirty, so that Python stores their names once for all of
-    # them: an idle connection is small, and Python 3.11 finds an attribute of an instance at once, but
-    # one of the class only by a search.
+    # What is seldom looked at or seldom changed stays here. Each connection has the rest of its own,
+    # set in ``__init__``. They are fewer than thirty, with all that a connection without incidents adds
+    # to them, so that Python stores their names once for all of them: an idle connection is small, and
+    # Python 3.11 finds an attribute of an instance at once, but one of the class only by a search.
     _lost_transport: asyncio.Transport | None = None
     _writer_face: StreamWriterFace | None = None
     _proxy_timeout: float | None = None
     _handler_timeout: float | None = None
     _draining = False
+    _stopping = False
+    _overdue = False
+    _filtering = False
     _opened = 0.0
 
     def __init__(
@@ -115,9 +118,6 @@ class ConnectionProtocol(Deadlines, Handshake):
         # Whether the task waits for a command; and what it is handed when one came.
         self._idle = False
         self._met: Event | Exception | None = None
-        self._stopping = False
-        self._overdue = False
-        self._filtering = False
         self._flush_scheduled = False
         self._replies_sent = 0
         self._since = 0.0
