@@ -123,6 +123,10 @@ _UNREAD = (BadCommand, CommandTooLong, NonAsciiCommand)
 ALLOWED_BEFORE_STARTTLS = frozenset({"EHLO", "LHLO", "NOOP", "QUIT", "STARTTLS"})
 
 
+async def _missing() -> _Missing:
+    return MISSING
+
+
 @functools.cache
 def _resolved_hostname(resolver: Callable[[], str]) -> str:
     # Asked once a process: it may take the DNS, and each connection makes an SMTP.
@@ -251,7 +255,6 @@ class SMTP(
         #: The parameters of the MAIL or RCPT that is handled, as ``envelope.mail_parameters`` has them.
         self.parameters: Mapping[str, Any] = {}
         self._unanswered: list[str] | None = None
-        self._answers = None
         if tls_context is not None:
             self._set_up_tls(tls_context, require_starttls)
         self._set_up_auth(auth_required, auth_require_tls, auth_exclude_mechanism, auth_mechanisms)
@@ -560,16 +563,17 @@ class SMTP(
             return None
         return getattr(self.event_handler, name, None)
 
-    async def _call_handler_hook(self, command: str, *args: Any) -> Any:
-        """Call ``handle_<command>`` and give what it returned, or ``MISSING`` if there is none."""
+    def _call_handler_hook(self, command: str, *args: Any) -> Awaitable[Any]:
+        """Call ``handle_<command>``; await what it returns, or ``MISSING`` if there is none."""
         hook = (
             self._find_hook("handle_" + command)
             if self._handler_lists_hooks
             else getattr(self.event_handler, intern("handle_" + command), None)
         )
         if hook is None:
-            return MISSING
-        return await hook(self, self.session, self.envelope, *args)
+            return _missing()
+        awaitable: Awaitable[Any] = hook(self, self.session, self.envelope, *args)
+        return awaitable
 
     def _default_for(self, status: Any, default: Any, command: str) -> Any:
         """Give the reply of a hook, or the verb's own where there is no hook or it returned None."""

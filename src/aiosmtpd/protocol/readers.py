@@ -27,7 +27,7 @@ from .events import AuthResponse, Body, BodyChunk, BodyEnd, Command, Event, Prox
 
 __all__ = ["AuthResponseReader", "BodyReader", "CommandReader", "Mode", "ProxyReader", "Reader"]
 
-# Makes a named tuple without a call of its __new__, which is Python code; one is made a command.
+# Makes a named tuple without a call of its __new__, which is Python code; one is made for each command.
 _new = tuple.__new__
 
 # RFC 5321 section 4.1.2 has no control characters anywhere, and they would end up in logs and headers.
@@ -35,6 +35,7 @@ _CONTROL = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
 
 _BDAT = re.compile(rb"BDAT(?![A-Z0-9])", re.IGNORECASE)
 
+_DOT = ord(".")
 _DOT_LINE = b"\r\n."
 # What of a body is looked at in one go for dots; the header fields, which have many, fill one or two.
 _WINDOW = 8192
@@ -250,12 +251,37 @@ class BodyReader:
 
     def read(self, buffer: ReceiveBuffer) -> Body | BodyChunk | BodyEnd | None:
         """Give the body, or its next part, or its end."""
-        if self._at_start and not self._pass_start(buffer):
-            return None
+        if self._at_start:
+            if not self.stream and (body := self._take_whole(buffer)) is not None:
+                return body
+            if not self._pass_start(buffer):
+                return None
         data = b"" if self._ended else self._next_slice(buffer)
         if data and self._fault is None:
             self._judge(data)
         return self._hand_on(data) if self.stream else self._collect(data)
+
+    def _take_whole(self, buffer: ReceiveBuffer) -> Body | None:
+        """Give a body that is all there, with nothing behind it, nothing to undo and nothing wrong.
+
+        Most small messages are such. Any other is left to be read step by step.
+        """
+        octets, start = buffer.data, buffer.start
+        if not octets.endswith(_END_OF_BODY) or octets[start] == _DOT:
+            return None
+        stop = len(octets)
+        if _find_dot_line(octets, start, stop) != stop - len(_END_OF_BODY):
+            return None
+        content = octets[start : stop - 3]
+        if self._size_limit is not None and len(content) > self._size_limit:
+            return None
+        self._ended = True
+        if self._long_line_at(content) is not None:
+            self._ended = False
+            return None
+        buffer.clear()
+        self.done = True
+        return _new(Body, (content,))
 
     def _pass_start(self, buffer: ReceiveBuffer) -> bool:
         """Read a dot that begins the first line; False while it cannot be told what it means."""

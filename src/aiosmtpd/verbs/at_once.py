@@ -45,7 +45,7 @@ class AtOnce(Verbs):
     """Decides which commands are answered at once."""
 
     # What answers, by verb; None until a command asks, and again when it may have changed.
-    _answers: Mapping[str, _Answer] | None
+    _answers: Mapping[str, _Answer] | None = None
 
     def _answer_at_once(self, command: Command) -> Reply | None:
         """Give the reply to a command, or None if it is to be run.

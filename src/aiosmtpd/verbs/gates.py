@@ -33,9 +33,9 @@ class Gates(Verbs):
 
     def _is_in_order(self, verb: str) -> bool:
         session = self.session
-        return (not self._auth_required or bool(session.authenticated)) and phase_of(
-            session, self.envelope
-        ) in ALLOWED[verb]
+        if self._auth_required and not session.authenticated:
+            return False
+        return phase_of(session, self.envelope) in ALLOWED[verb]
 
     async def check_helo_needed(self, helo: str = "") -> bool:
         """Refuse a command that came before any greeting; tell whether it was refused."""
