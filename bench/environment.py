@@ -68,6 +68,8 @@ def prepare(folder: Path = ROOT / "build" / "bench") -> Environment:
     trustme.CA().issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
         certificate
     )
+    # It would have every server import the package from one place.
+    os.environ.pop("PYTHONPATH", None)
     environment = Environment(folder, _make_venv(folder, "new"), certificate)
     site = _run(environment.new, "-c", "import site; print(site.getsitepackages()[0])")
     Path(site, "aiosmtpd-tree.pth").write_text(f"{ROOT / 'src'}\n")
