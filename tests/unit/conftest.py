@@ -321,7 +321,8 @@ async def serving(
     finally:
         connected.writer.transport.abort()
         server.close()
-        await registry.all_over()
+        async with asyncio.timeout(LIMIT):  # that of the test may be over
+            await registry.all_over()
 
 
 @pytest.fixture
