@@ -52,6 +52,7 @@ PARTS = {
     "deadlines": "transport",
     "handshake": "transport",
     "receiving": "transport",
+    "replying": "transport",
     "settings": "smtp",
 }
 

@@ -176,9 +176,8 @@ class BaseController(metaclass=ABCMeta):
     def _factory_invoker(self) -> SMTP | _FakeServer:
         """Make the protocol of a connection, or note why it cannot be made."""
         try:
-            # A program's factory may forget to return what it made.
             smtpd: SMTP | None = self.factory()
-            if smtpd is None:
+            if smtpd is None:  # a program's own may forget to return what it made
                 raise RuntimeError("factory() returned None")
         except Exception as error:
             if self.smtpd is not None:  # later than at the start, where it is raised
@@ -191,7 +190,8 @@ class BaseController(metaclass=ABCMeta):
                 self._connections.track(smtpd)
             return smtpd
         finally:
-            self._factory_invoked.set()
+            if not self._factory_invoked.is_set():  # to set it takes longer
+                self._factory_invoked.set()
 
     @abstractmethod
     def _create_server(self) -> Awaitable[asyncio.AbstractServer]:

@@ -1,7 +1,8 @@
 """How long a connection waits, and for whom: for a silent client, and for a hook that takes too long.
 
-One timer a connection, which is not moved with every octet: when it fires, it looks whether the limit in
-force is over, and sleeps on if not.
+No timer is moved with every octet: when it fires, it is looked whether the limit in force is over, and
+when to look again if not. The connections of a server share one timer, for hardly one of them is ever
+silent for too long, and a timer of its own costs a connection as much as some of its commands.
 """
 
 from __future__ import annotations
@@ -9,31 +10,87 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Protocol
 
 from .protocol import Connection, Mode
 
 if TYPE_CHECKING:
     from .session import Session
 
-__all__ = ["Deadlines"]
+__all__ = ["Deadlines", "Watch"]
 
 log = logging.getLogger("mail.log")
 
+# Seconds a connection from one look at all of them to the next; a look at one takes a hundredth of it.
+_REST = 0.00005
+
+
+class Watch:
+    """The timer that connections share.
+
+    Args:
+        loop: the event loop of the connections.
+        connections: gives those that are open.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, connections: Callable[[], Collection[Deadlines]]
+    ) -> None:
+        self._loop = loop
+        self._connections = connections
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
+
+    def look_in(self, seconds: float) -> None:
+        """Look at all connections in so many seconds, or sooner.
+
+        Args:
+            seconds: in which a deadline of one of them may be over; infinity for never.
+        """
+        due = self._loop.time() + seconds
+        if due < self._due:
+            self._due = due
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(due, self._look)
+
+    def stop(self) -> None:
+        """Look no more, unless asked anew."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._due = math.inf
+
+    def _look(self) -> None:
+        self.stop()
+        connections = self._connections()
+        left = min((each.check_deadline() for each in connections), default=math.inf)
+        self.look_in(max(left, _REST * len(connections)))
+
+
+class _Registry(Protocol):
+    """The register of a server's connections."""
+
+    def look_in(self, seconds: float, /) -> None:
+        """Have each connection check its deadline in so many seconds, or sooner."""
+
 
 class Deadlines:
-    """The timer of a connection; :class:`~aiosmtpd.transport.ConnectionProtocol` has the rest."""
+    """The deadlines of a connection; :class:`~aiosmtpd.transport.ConnectionProtocol` has the rest."""
 
     if TYPE_CHECKING:
         transport: asyncio.Transport | None
         session: Session
         _connection: Connection
-        _handler_coroutine: asyncio.Task[None] | None
+        _idle: bool
         _handler_timeout: float | None
         _opened: float
         _overdue: bool
         _proxy_timeout: float | None
+        _registry: _Registry | None
         _since: float
+        _task: asyncio.Task[None] | None
         _timeout_duration: float | None
         _timer: asyncio.TimerHandle | None
         _waiter: asyncio.Future[None] | None
@@ -53,27 +110,38 @@ class Deadlines:
         if duration is not None:
             self._timeout_duration = duration
         self._since = self.loop.time()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._arm_timer()
+        left = self._until_next_look()
+        if self._registry is not None:
+            self._registry.look_in(left)
+        else:
+            self._cancel_timer()
+            self._look_in(left)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _arm_timer(self, left: float = math.inf) -> None:
-        # The shortest limit is its longest sleep, so that it misses none.
-        limits = [limit for limit in (self._timeout_duration, self._handler_timeout) if limit]
-        if self._proxy_timeout and self._connection.mode is Mode.PROXY:
-            limits.append(self._proxy_timeout)
-        self._timer = None
-        if limits:
-            self._timer = self.loop.call_later(min(left, *limits), self._on_timer)
+    def _look_in(self, seconds: float) -> None:
+        """Look by a timer of this connection's own."""
+        self._timer = None if seconds == math.inf else self.loop.call_later(seconds, self._on_timer)
 
     def _on_timer(self) -> None:
-        """Act if whoever we wait for has been too long about it; else look again later."""
+        self._look_in(self.check_deadline())
+
+    def _until_next_look(self, left: float = math.inf) -> float:
+        # The shortest limit is the longest time without a look, so that it misses none.
+        if self._proxy_timeout and self._connection.mode is Mode.PROXY:
+            left = min(left, self._proxy_timeout)
+        return min(left, self._timeout_duration or math.inf, self._handler_timeout or math.inf)
+
+    def check_deadline(self) -> float:
+        """Act if whoever is waited for has been too long about it.
+
+        Returns:
+            In how many seconds to ask again; infinity for never.
+        """
         waiting = self._waits_for_client() or self._write_waiter is not None
-        task = self._handler_coroutine
+        task = self._task
         since, limit = self._since, self._timeout_duration
         if waiting and self._connection.mode is Mode.PROXY:
             # The header has to be there by then; a part of it gains no time.
@@ -82,20 +150,20 @@ class Deadlines:
             limit = self._handler_timeout
         left = since + limit - self.loop.time() if limit else math.inf
         if left > 0:
-            self._arm_timer(left)
-        elif waiting or task is None or task.done():
+            return self._until_next_look(left)
+        if waiting or task is None or task.done():
             self._timeout_cb()
-        else:
-            self._overdue = True
-            task.cancel()
-            self._arm_timer()
+            return math.inf
+        self._overdue = True
+        task.cancel()
+        return self._until_next_look()
 
     def _timeout_cb(self) -> None:
         """Drop a client that was silent for too long."""
         log.info("%r connection timeout", self.session.peer)
         if self.transport is None:
             return
-        if self._waiter is None or self.transport.get_write_buffer_size():
+        if not (self._idle or self._waiter) or self.transport.get_write_buffer_size():
             self.transport.abort()  # it does not read either, so close() would wait for ever
         else:
             self._flush()

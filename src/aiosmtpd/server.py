@@ -18,6 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from .deadlines import Watch
 from .listening import BACKLOG, SocketFile, listen, listen_soon, listen_unix, send_at_once
 from .protocol.reply import Reply, encode_reply
 from .smtp import SMTP
@@ -83,6 +84,7 @@ class Connections:
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._watch = Watch(loop, self._watched)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -112,6 +114,14 @@ class Connections:
         self._open.discard(connection)
         if not self._open and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def look_in(self, seconds: float) -> None:
+        """Have each connection check its deadline in so many seconds, or sooner."""
+        self._watch.look_in(seconds)
+
+    def _watched(self) -> list[ConnectionProtocol]:
+        # Others than ours have none.
+        return [each for each in self._open if hasattr(each, "check_deadline")]
 
     def close(self, timeout: float) -> None:
         """Ask each connection to shut down, and abort those that have not in time.
@@ -144,6 +154,7 @@ class Connections:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._watch.stop()
         if self._unwinding:
             await asyncio.wait(self._unwinding, timeout=_UNWIND_TIMEOUT)
 
@@ -153,7 +164,7 @@ class Connections:
             self._abort(connection)
 
     def _abort(self, connection: ConnectionProtocol) -> None:
-        task = getattr(connection, "_handler_coroutine", None)
+        task = getattr(connection, "_task", None)
         if task is not None and not task.done():
             self._unwinding.add(task)
             task.add_done_callback(self._unwinding.discard)

@@ -64,6 +64,7 @@ from .verbs import (
     auth_mechanism,
     syntax,
 )
+from .verbs.at_once import WATCHED
 from .verbs.base import _Missing
 from .verbs.session import is_old_ehlo_hook
 
@@ -120,6 +121,7 @@ SenderPolicy = Callable[[Any, Session, Envelope, str], bool | str | Awaitable[bo
 
 # Faults of a line of which no command could be read.
 _UNREAD = (BadCommand, CommandTooLong, NonAsciiCommand)
+_OF_TRANSACTION = frozenset({"MAIL", "RCPT", "DATA"})
 ALLOWED_BEFORE_STARTTLS = frozenset({"EHLO", "LHLO", "NOOP", "QUIT", "STARTTLS"})
 
 
@@ -254,15 +256,16 @@ class SMTP(
         self._table = table_of(self.extensions)
         #: The parameters of the MAIL or RCPT that is handled, as ``envelope.mail_parameters`` has them.
         self.parameters: Mapping[str, Any] = {}
-        self._unanswered: list[str] | None = None
+        self._unanswered = self._answers = None
         if tls_context is not None:
             self._set_up_tls(tls_context, require_starttls)
-        self._set_up_auth(auth_required, auth_require_tls, auth_exclude_mechanism, auth_mechanisms)
-        self._set_up_judges(authenticator, auth_callback, sender_policy, auth_failure_limit)
-        if command_call_limit is not None:
-            self._call_limits = checked_call_limits(command_call_limit, CALL_LIMIT_DEFAULT)
-            self._call_counts = {}
-        self._look_at_handler()
+        self._auth_required = auth_required
+        if not auth_require_tls or (auth_exclude_mechanism, auth_mechanisms) != (None, None):
+            self._set_up_auth(auth_require_tls, auth_exclude_mechanism, auth_mechanisms)
+        if (authenticator, auth_callback, sender_policy) != (None, None, None):
+            self._set_up_judges(authenticator, auth_callback, sender_policy)
+        if (command_call_limit, auth_failure_limit) != (None, AUTH_FAILURE_LIMIT_DEFAULT):
+            self._set_up_limits(command_call_limit, auth_failure_limit)
         if proxy_protocol_timeout is not None or proxy_networks is not None:
             proxy_protocol_timeout = self._set_up_proxy(proxy_protocol_timeout, proxy_networks)
         super().__init__(
@@ -272,8 +275,7 @@ class SMTP(
             utf8=enable_SMTPUTF8,
             loop=loop,
         )
-        if self._table.filters:
-            self._filtering = True
+        self._note_peculiarities()
 
     def _set_up_tls(self, context: ssl.SSLContext, required: bool) -> None:
         self.tls_context = context
@@ -290,19 +292,17 @@ class SMTP(
 
     def _set_up_auth(
         self,
-        required: bool,
         require_tls: bool,
         excluded: Iterable[str] | None,
         mechanisms: Iterable[type[Mechanism]] | None,
     ) -> None:
-        self._auth_required = required
-        if not require_tls:
-            self._auth_require_tls = False
         if excluded is not None:
             self._auth_excluded = checked_names("auth_exclude_mechanism", excluded)
         if mechanisms is not None:
             self._mechanisms = checked_mechanisms("auth_mechanisms", mechanisms)
-        if required and not require_tls:
+        if not require_tls:
+            self._auth_require_tls = False
+        if self._auth_required and not require_tls:
             warnings.warn(
                 "Requiring AUTH while not requiring TLS can lead to security vulnerabilities!",
                 stacklevel=3,
@@ -314,7 +314,6 @@ class SMTP(
         authenticator: AuthenticatorType | None,
         callback: AuthCallbackType | None,
         policy: SenderPolicy | None,
-        failure_limit: int | None,
     ) -> None:
         if authenticator is not None:
             self._authenticator = checked_callable("authenticator", authenticator, instance=True)
@@ -325,11 +324,18 @@ class SMTP(
             )
         if policy is not None:
             self._sender_policy = checked_callable("sender_policy", policy)
-        if failure_limit != AUTH_FAILURE_LIMIT_DEFAULT:
-            self._auth_failure_limit = checked_failure_limit("auth_failure_limit", failure_limit)
 
-    def _look_at_handler(self) -> None:
-        if log.isEnabledFor(logging.INFO):
+    def _set_up_limits(self, calls: int | dict[str, int] | None, auth_failures: int | None) -> None:
+        self._auth_failure_limit = checked_failure_limit("auth_failure_limit", auth_failures)
+        if calls is not None:
+            self._call_limits = checked_call_limits(calls, CALL_LIMIT_DEFAULT)
+            self._call_counts = {}
+
+    def _note_peculiarities(self) -> None:
+        """Note what is otherwise than with most handlers, logs and extensions."""
+        if self._table.filters:
+            self._filtering = True
+        if self._verbose:
             self._log_mechanisms()
         if hasattr(type(self.event_handler), "__getattr__"):
             # A mock or a proxy makes up attributes as they are asked for; its hooks are those it lists.
@@ -395,23 +401,14 @@ class SMTP(
     # -- the connection ---------------------------------------------------------------------------
 
     def _command_limit(self) -> int:
-        longer = max(self._table.longer.values(), default=0)
-        return max(AUTH_LINE_LIMIT, self.max_command_size_limit + longer + 2)
-
-    async def _open(self) -> None:
-        """Read the PROXY header if one is expected, and greet."""
-        accepted = False
-        try:
-            accepted = self._proxy_timeout is None or await self._accept_proxy()
-        finally:
-            if not accepted:  # also where the hook failed
-                self._connection.end()
-        if accepted:
-            await self.push(f"220 {self.hostname} {self.__ident__}")
+        limit = self.max_command_size_limit if self.command_size_limits else self.command_size_limit
+        return max(AUTH_LINE_LIMIT, limit + self._table.longest + 2)
 
     def _run_command(self, command: Command) -> Awaitable[None]:
         """Gate a command by what holds for all verbs, and give its verb's coroutine."""
         verb = command.verb
+        if verb not in _OF_TRANSACTION:
+            self._answers = None  # its hook may change something
         if self._filtering:
             self._verb = verb
         self._verbose = log.isEnabledFor(logging.INFO)
@@ -435,12 +432,10 @@ class SMTP(
         method = getattr(self, intern("smtp_" + verb), None) or self._find_verb(verb)
         return self._answer_unknown(verb) if method is None else method(command.argument)
 
-    def _is_plain(self) -> bool:
-        return (  # a program may have set either on the instance
-            getattr(self.push, "__func__", None) is _PUSH
-            and getattr(self._call_handler_hook, "__func__", None) is _CALL_HANDLER_HOOK
-            and self._has_own_checks()
-            and not (self._filtering or self._handler_lists_hooks)
+    def _is_plain(self, watched: tuple[Any, ...]) -> bool:
+        return (
+            watched == _OWN_FUNCTIONS[: len(watched)]
+            and not (self.local_part_limit or self._filtering or self._handler_lists_hooks)
             and not (self._call_limits or self.command_size_limits)
             and self._tls_handshake_okay
             and (not self.require_starttls or self._tls_protocol is not None)
@@ -585,5 +580,4 @@ class SMTP(
         return status
 
 
-_PUSH: Any = ConnectionProtocol.push
-_CALL_HANDLER_HOOK = SMTP._call_handler_hook
+_OWN_FUNCTIONS = tuple(getattr(SMTP, name) for name in WATCHED)

@@ -28,6 +28,7 @@ from .protocol import (
 )
 from .protocol import reply as replies
 from .receiving import share_read_buffer
+from .replying import Replying
 from .streams import StreamReaderFace, StreamWriterFace
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ log = logging.getLogger("mail.log")
 _HIGH_WATER = 65536
 # A read that may be followed by another at once; asyncio reads up to 262,144 octets, uvloop 256,000.
 _LONG_READ = 131072
-# Octets of replies after which a client that pipelines lets others have their turn of the loop.
-_TURN = 16384
 
 
 class ConnectionRegistry(Protocol):
@@ -54,8 +53,11 @@ class ConnectionRegistry(Protocol):
     def discard(self, connection: ConnectionProtocol, /) -> None:
         """Note that a connection is over."""
 
+    def look_in(self, seconds: float, /) -> None:
+        """Have each connection check its deadline in so many seconds, or sooner."""
 
-class ConnectionProtocol(Deadlines, Handshake):
+
+class ConnectionProtocol(Replying, Deadlines, Handshake):
     """One connection of a server, as an :class:`asyncio.Protocol` with a task of its own.
 
     Args:
@@ -110,12 +112,12 @@ class ConnectionProtocol(Deadlines, Handshake):
         # Every hook and verb runs while there is a connection, so that they need not ask.
         self.session: Session = None  # type: ignore[assignment]
         self.envelope: Envelope = None  # type: ignore[assignment]
-        self._handler_coroutine: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
         self._reading_paused = False
-        # Whether the task waits for a command; and what it is handed when one came.
+        # Whether a command is waited for; and what the task is handed when one came.
         self._idle = False
         self._met: Event | Exception | None = None
         self._flush_scheduled = False
@@ -138,6 +140,9 @@ class ConnectionProtocol(Deadlines, Handshake):
     def _expects_proxy(self) -> bool:
         raise NotImplementedError
 
+    def _open_at_once(self) -> bool:
+        raise NotImplementedError
+
     async def _open(self) -> None:
         raise NotImplementedError
 
@@ -147,7 +152,7 @@ class ConnectionProtocol(Deadlines, Handshake):
     async def _finish(self) -> None:
         raise NotImplementedError
 
-    def _answer_at_once(self, command: Command) -> str | None:
+    def _serve_at_once(self, connection: Connection, data: bytes) -> bytes:
         raise NotImplementedError
 
     def _take_message(self, body: Body | BodyError) -> Awaitable[None]:
@@ -179,6 +184,23 @@ class ConnectionProtocol(Deadlines, Handshake):
         self._loop = loop
 
     @property
+    def _handler_coroutine(self) -> asyncio.Task[None] | None:
+        """The task of the connection, which programs may cancel; None if there never was one.
+
+        It is made when there is something for it to do, or when it is asked for.
+        """
+        if self._task is None and self.transport is not None:
+            self._start_task()
+            assert self._task is not None
+            # It may be cancelled before it had its first turn, in which it would see to the end.
+            self._task.add_done_callback(lambda _: self._close())
+        return self._task
+
+    @_handler_coroutine.setter
+    def _handler_coroutine(self, task: asyncio.Task[None] | None) -> None:
+        self._task = task
+
+    @property
     def _reader(self) -> StreamReaderFace:
         return StreamReaderFace(self)
 
@@ -195,29 +217,47 @@ class ConnectionProtocol(Deadlines, Handshake):
         self.transport = transport  # type: ignore[assignment]
         if self._registry is not None:
             self._registry.add(self)
-        self.session = self._create_session()
-        self.session.peer = transport.get_extra_info("peername")
+        session = self.session = self._create_session()
+        session.peer = transport.get_extra_info("peername")
         if self._proxy_timeout is not None and not self._expects_proxy():
             self._proxy_timeout = None
             self._connection.expect_no_proxy()
         self.envelope = self._create_envelope()
         self._learn_tls()
-        log.info("Peer: %r", self.session.peer)
+        log.info("Peer: %r", session.peer)
         self._reset_timeout()
         if self._proxy_timeout is not None:
             self._opened = self._since
         share_read_buffer(self, transport, self.loop)
-        self._handler_coroutine = self.loop.create_task(self._handle_client())
+        if (
+            # Who has no register of connections may end them by cancelling all tasks.
+            self._registry is not None
+            and type(self)._handle_client is ConnectionProtocol._handle_client
+            and self._open_at_once()
+        ):
+            self._idle = True
+        else:
+            self._start_task()
+
+    def _start_task(self) -> None:
+        """Start the task; where the connection is idle, it has been opened already."""
+        opened, self._idle = self._idle, False
+        self._task = self.loop.create_task(self._handle_client(*([opened] if opened else [])))
 
     def data_received(self, data: bytes) -> None:
         """Take octets; wake the task if it waits for them, otherwise bound what piles up."""
         connection = self._connection
         if connection.eof:  # 221 or 421 has been said; nothing will read what comes now
             return
+        if self._idle and self._write_waiter is None:
+            self._since = self._loop.time()  # type: ignore[union-attr]
+            data = self._serve_at_once(connection, data)
+            if not data:
+                return
         connection.buffer.feed(data)
-        if self._idle and self._serve_at_once(connection):
+        if self._idle and self._write_waiter is None and not self._read_on(connection):
             return
-        if self._waiter is not None:
+        if self._waiter is not None or self._idle:
             self._since = self._loop.time()  # type: ignore[union-attr]
             self._wake_reader()
             if connection.held:
@@ -228,35 +268,27 @@ class ConnectionProtocol(Deadlines, Handshake):
         if len(connection.buffer) > _HIGH_WATER:
             self._pause_reading()
 
-    def _serve_at_once(self, connection: Connection) -> bool:
-        """Answer what came as far as nobody is waited for; tell whether the task has nothing to do.
+    def _read_on(self, connection: Connection) -> bool:
+        """Read the next event for the task; tell whether there is one for it, or a fault.
 
         Waking the task costs more than most commands do. It gets what may have to wait, such as a
         command that a hook has a say in, and every fault.
         """
-        if self._write_waiter is not None:
-            return False
-        self._since = self._loop.time()  # type: ignore[union-attr]
         try:
-            while True:
-                event = connection.next_event()
-                if event is None:
-                    if connection.held:
-                        self._flush()
-                    return True
-                status = self._answer_at_once(event) if type(event) is Command else None
-                if status is None:
-                    self._met = event
-                    return False
-                self._replies_sent += 1
-                octets = connection.send(status)
-                if octets and self.transport is not None:
-                    self.transport.write(octets)
-                    # There is more only where many replies left; others may have their turn then.
-                    return not connection.buffer.data
+            self._met = connection.next_event()
         except Exception as error:  # the task handles it as it does its own
             self._met = error
-            return False
+        if self._met is not None:
+            return True
+        if connection.held:
+            self._flush()
+        return False
+
+    def _finish_at_once(self) -> None:
+        """End the connection after the last reply."""
+        if self._task is not None:
+            self._wake_reader()
+        self._close()
 
     def _pause_reading(self) -> None:
         if not self._reading_paused and self.transport is not None:
@@ -271,7 +303,12 @@ class ConnectionProtocol(Deadlines, Handshake):
     def eof_received(self) -> bool:
         """Note that the client sends no more; what it sent is still answered, except under TLS."""
         log.info("%r EOF received", self.session.peer)
-        self._connection.receive_eof()
+        connection = self._connection
+        if connection.eof:  # 221 or 421 has been said
+            return False
+        connection.receive_eof()
+        if self._task is None and connection.mode is Mode.COMMAND and not connection.buffer.data:
+            return False  # nothing is to be answered, and the transport closes itself
         self._wake_reader()
         return self._tls_protocol is None
 
@@ -283,18 +320,21 @@ class ConnectionProtocol(Deadlines, Handshake):
         self._lost_transport, self.transport = self.transport, None
         in_body = self._connection.mode is Mode.BODY
         self._connection.receive_eof()
-        task = self._handler_coroutine
+        task = self._task
         if self._waits_for_client():
-            self._wake_reader()
+            if task is not None or in_body:
+                self._wake_reader()
             self._wake(self._write_waiter)
-        elif task is not None and not in_body:
-            if not self._handshaking:  # which learns of it by itself
-                task.cancel()
-        else:
-            # A hook that reads a body learns of it there, to drop what it has of it. Until then the
-            # timer goes on, for the limit on handlers.
-            return
+        elif task is not None and not (
+            in_body or self._handshaking
+        ):  # which learns of it by itself
+            task.cancel()
         self._cancel_timer()
+        if in_body:
+            # A hook that reads a body learns of it there, to drop what it has of it. The limit on
+            # handlers holds for that, but the server looks after this connection no more.
+            self._since = self.loop.time()
+            self._look_in(self.check_deadline())
 
     def pause_writing(self) -> None:
         """Stop answering until the client has read what was answered."""
@@ -308,9 +348,13 @@ class ConnectionProtocol(Deadlines, Handshake):
         self._wake(waiter)
 
     def _wake_reader(self) -> None:
+        if self._task is None:
+            self._start_task()
+            return
         waiter, self._waiter = self._waiter, None
         self._idle = False
-        self._wake(waiter)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     @staticmethod
     def _wake(waiter: asyncio.Future[None] | None) -> None:
@@ -356,7 +400,7 @@ class ConnectionProtocol(Deadlines, Handshake):
     def _waits_for_client(self) -> bool:
         """Tell whether the task waits for the client to send or to read, and not for a hook."""
         # A hook that gave up waiting leaves a future behind that is done.
-        return self._draining or (self._waiter is not None and not self._waiter.done())
+        return self._draining or (self._idle if self._waiter is None else not self._waiter.done())
 
     def _take_event(self) -> Event | BodyError | None:
         """Give what the task was handed, or else the next event of the engine, if there is one.
@@ -385,68 +429,18 @@ class ConnectionProtocol(Deadlines, Handshake):
                 return event
             await self._receive()
 
-    # -- replies ----------------------------------------------------------------------------------
-
-    async def push(self, status: str | bytes) -> None:
-        """Send a reply to the client.
-
-        Args:
-            status: the reply without its final CRLF; a CRLF inside is sent as it is.
-
-        Raises:
-            ConnectionResetError: there is no client any more.
-            TypeError: ``status`` is neither ``str`` nor ``bytes``.
-        """
-        transport = self.transport
-        if transport is None:
-            raise ConnectionResetError("the connection was lost")
-        if self._filtering:
-            status = self._filter_reply(status)
-        octets = self._connection.send(status)
-        self._replies_sent += 1
-        if self._verbose and log.isEnabledFor(logging.DEBUG):
-            log.debug("%r << %r", self.session.peer, status)
-        if octets:
-            transport.write(octets)
-            if self._write_waiter is not None:
-                await self._drain()
-            elif len(octets) >= _TURN:
-                await asyncio.sleep(0)
-        else:
-            self._flush_soon()
-
-    async def _push_lines(self, lines: list[str]) -> None:
-        """Send the lines of one reply: together, unless ``push`` is overridden to see each of them."""
-        plain = getattr(self.push, "__func__", None) is ConnectionProtocol.push
-        if plain and all(isinstance(line, str) for line in lines):
-            lines = ["\r\n".join(lines)] if lines else []
-        for line in lines:
-            await self.push(line)
-
-    def _flush_soon(self) -> None:
-        """Let what is held back leave, should the hook of the next command take its time."""
-        if not self._flush_scheduled:
-            self._flush_scheduled = True
-            self.loop.call_soon(self._flush_held)
-
-    def _flush_held(self) -> None:
-        self._flush_scheduled = False
-        self._flush()
-
-    def _flush(self) -> None:
-        octets = self._connection.flush()
-        if octets and self.transport is not None:
-            self.transport.write(octets)
-
     # -- the task ---------------------------------------------------------------------------------
 
-    async def _handle_client(self) -> None:
-        """Serve the connection to its end."""
+    async def _handle_client(self, opened: bool = False) -> None:
+        """Serve the connection to its end.
+
+        Args:
+            opened: whether the client has been greeted.
+        """
         log.info("%r handling connection", self.session.peer)
         connection = self._connection
         buffer = connection.buffer
         loop = self.loop
-        opened = False
         try:
             while True:
                 try:
@@ -455,9 +449,8 @@ class ConnectionProtocol(Deadlines, Handshake):
                         await self._open()
                     elif (
                         # Only asked if it may have something: most clients wait for each reply.
-                        (self._met is None and not (buffer.data or connection.eof))
-                        or (event := self._take_event()) is None
-                    ):
+                        self._met is None and not (buffer.data or connection.eof)
+                    ) or (event := self._take_event()) is None:
                         if self._stopping and connection.mode is not Mode.BODY:
                             self._say_goodbye()  # it was woken for a part of a command
                             continue
@@ -498,8 +491,8 @@ class ConnectionProtocol(Deadlines, Handshake):
 
     def _forget_cancellation(self) -> None:
         self._overdue = False
-        if self._handler_coroutine is not None:
-            self._handler_coroutine.uncancel()
+        if self._task is not None:
+            self._task.uncancel()
 
     async def _survive(self, cancellation: asyncio.CancelledError) -> None:
         """Answer a cancellation that ended one command only.
@@ -508,7 +501,7 @@ class ConnectionProtocol(Deadlines, Handshake):
             asyncio.CancelledError: it ends the connection.
         """
         self._idle = False
-        task = self._handler_coroutine
+        task = self._task
         if self.transport is not None and task is not None:
             if self._overdue:
                 self._forget_cancellation()
@@ -568,10 +561,13 @@ class ConnectionProtocol(Deadlines, Handshake):
         first.
         """
         self._stopping = True
-        if self._handshaking and self._handler_coroutine is not None:
-            self._handler_coroutine.cancel()
+        if self._handshaking and self._task is not None:
+            self._task.cancel()
         elif self._connection.mode is Mode.PROXY or (
             self._idle and self._connection.mode is not Mode.BODY
         ):
             self._say_goodbye()
-            self._wake_reader()
+            if self._task is None:
+                self._close()
+            else:
+                self._wake_reader()

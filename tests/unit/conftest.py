@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import pytest
 
+from aiosmtpd.server import Connections
 from aiosmtpd.smtp import SMTP
 from aiosmtpd.testing import MemoryTransport
 
@@ -147,8 +148,8 @@ class Wire:
     @property
     def over(self) -> bool:
         """Whether the connection is over and nothing of it is left."""
-        task = self.server._handler_coroutine
-        return self.server.transport is None and task is not None and task.done()
+        task = self.server._task
+        return self.server.transport is None and (task is None or task.done())
 
 
 @pytest.fixture(autouse=True)
@@ -195,6 +196,8 @@ def connect(loop: ManualLoop) -> Iterator[Connect]:
     ) -> Wire:
         arguments.setdefault("hostname", "mx.example")
         server = cls(handler, loop=loop, **arguments)
+        if server._registry is None:
+            server._registry = Connections(loop)
         wires.append(Wire(loop, server, {"peername": ("192.0.2.1", 2525), **(extra or {})}))
         return wires[-1]
 
@@ -260,30 +263,23 @@ class Client:
         await self.secure(context)
 
 
-class Registry:
-    """Knows the connections of a server, and when they are over."""
+class Registry(Connections):
+    """Knows the connections that a server has had, and when they are over."""
 
     def __init__(self) -> None:
+        super().__init__(asyncio.get_running_loop())
         self.made: list[Any] = []
-        self.open: list[Any] = []
-        self._changed = asyncio.Event()
 
     def add(self, connection: Any) -> None:
         self.made.append(connection)
-        self.open.append(connection)
-
-    def discard(self, connection: Any) -> None:
-        if connection in self.open:
-            self.open.remove(connection)
-        self._changed.set()
+        super().add(connection)
 
     async def all_over(self) -> None:
         """Wait until no connection is open and each has left nothing behind."""
-        while self.open:
-            self._changed.clear()
-            await self._changed.wait()
-        tasks = [connection._handler_coroutine for connection in self.made]
-        await asyncio.wait(tasks)
+        await self.wait_closed()
+        tasks = [made._task for made in self.made if made._task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
         for task in tasks:
             assert task.cancelled() or task.exception() is None
 

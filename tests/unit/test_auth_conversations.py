@@ -333,9 +333,10 @@ def offered(expected: str | None, authenticator: Any, **arguments: Any) -> None:
     told: list[str] = []
 
     class Told(SMTP):
-        async def _push_lines(self, lines: list[str]) -> None:
-            told.extend(line for line in lines if line[4:].startswith("AUTH"))
-            await super()._push_lines(lines)
+        async def push(self, status: str | bytes) -> None:
+            assert isinstance(status, str)
+            told.extend([status] if status[4:].startswith("AUTH") else [])
+            await super().push(status)
 
     play(conversation, cls=Told, authenticator=authenticator, **arguments)
     assert {line[4:] for line in told} == ({expected} if expected else set())

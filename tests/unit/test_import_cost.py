@@ -77,7 +77,17 @@ AT_ONCE = {
     },
     "aiosmtpd.handlers": set(),
     "aiosmtpd.protocol": {
-        *("buffer", "chunks", "connection", "errors", "events", "grammar", "readers", "reply"),
+        *(
+            "buffer",
+            "chunks",
+            "connection",
+            "errors",
+            "events",
+            "grammar",
+            "plain",
+            "readers",
+            "reply",
+        ),
         "sequence",
     },
     "aiosmtpd.testing": set(),

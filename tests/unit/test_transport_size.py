@@ -23,6 +23,9 @@ class Registry:
     def discard(self, connection: object) -> None:
         """Note nothing."""
 
+    def look_in(self, seconds: float) -> None:
+        """Look at nothing."""
+
 
 def test_a_connection_has_few_attributes_of_its_own(connect: Connect) -> None:
     class Registered(SMTP):

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.hooks import Slow
 
+from aiosmtpd.deadlines import Watch
+from aiosmtpd.server import Connections
 from aiosmtpd.smtp import SMTP
 
 if TYPE_CHECKING:
-    from tests.unit.conftest import Connect, Wire
+    from tests.unit.conftest import Connect, ManualLoop, Wire
 
 TOO_LONG = "451 4.3.0 Error: processing took too long"
 
@@ -555,6 +558,9 @@ class Registry:
     def discard(self, connection: Any) -> None:
         self.calls.append(("discard", connection))
 
+    def look_in(self, seconds: float) -> None:
+        assert seconds > 0
+
 
 def test_connections_are_added_and_discarded(connect: Connect) -> None:
     registry = Registry()
@@ -630,4 +636,113 @@ def test_what_comes_while_a_hook_runs_is_bounded(connect: Connect) -> None:
     replies = wire.heard()
     assert replies[0] == "250 slow"
     assert len(replies) == sent + 2
+    assert wire.over
+
+
+# -- many connections, one timer ------------------------------------------------------------------
+
+
+class _Counting:
+    """Stands in for the loop's ``call_at`` and counts the timers."""
+
+    def __init__(self, loop: ManualLoop) -> None:
+        self.timers: list[float] = []
+        self._call_at = loop.call_at
+        loop.call_at = self  # type: ignore[method-assign, assignment]
+
+    def __call__(self, when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+        self.timers.append(when)
+        return self._call_at(when, *args, **kwargs)
+
+
+def test_the_connections_of_a_server_share_a_timer(connect: Connect, loop: ManualLoop) -> None:
+    counting = _Counting(loop)
+    registry = Connections(loop)
+
+    class Server(SMTP):
+        _registry = registry
+
+    wires = []
+    for _ in range(20):
+        wires.append(connect(cls=Server, timeout=100))
+        wires[-1].wait(1)
+    assert counting.timers == [100]
+    wires[3].wait(70)  # so that it is 90
+    assert wires[3].say("NOOP") == ["250 OK"]
+    for number, wire in enumerate(wires):
+        due = 190 if number == 3 else number + 100
+        wire.wait(due - loop.now - 0.5)
+        assert wire.open, number
+        wire.wait(0.9)
+        assert wire.over, number
+        if number == 3:
+            break
+    assert len(counting.timers) < 30
+    wires[0].wait(100)
+    assert all(wire.over for wire in wires)
+
+
+def test_a_shorter_limit_is_not_slept_through(connect: Connect, loop: ManualLoop) -> None:
+    registry = Connections(loop)
+
+    class Server(SMTP):
+        _registry = registry
+
+    patient, hasty = (connect(cls=Server, timeout=timeout) for timeout in (300, 10))
+    patient.wait(11)
+    assert hasty.over
+    assert patient.open
+    patient.server._reset_timeout(5)
+    patient.wait(6)
+    assert patient.over
+
+
+def test_many_deadlines_do_not_make_many_looks(connect: Connect, loop: ManualLoop) -> None:
+    counting = _Counting(loop)
+    looks = []
+
+    class Silent:
+        """One of a thousand connections that end one after the other."""
+
+        def __init__(self, end: float) -> None:
+            self.end = end
+
+        def check_deadline(self) -> float:
+            looks.append(loop.now)
+            return self.end - loop.now if self.end > loop.now else float("inf")
+
+    silent = [Silent(10 + number / 1000) for number in range(1000)]
+    watch = Watch(loop, lambda: silent)  # type: ignore[arg-type, return-value]
+    watch.look_in(10)
+    for step in range(1200):
+        loop.now = 9.9 + step / 1000
+        loop.settle()
+    assert len(counting.timers) <= 1 + 1 / (1000 * 0.00005) + 1
+    assert len(looks) == 1000 * (len(counting.timers))
+    assert watch._timer is None
+
+
+def test_a_hook_that_outlives_its_connection_has_a_timer_of_its_own(
+    connect: Connect, loop: ManualLoop
+) -> None:
+    told = []
+
+    async def read(*given: Any) -> str:
+        try:
+            async for _ in given[-1]:
+                pass
+        except Exception as error:
+            told.append(type(error).__name__)
+            await asyncio.sleep(1000)
+        return "250 OK"
+
+    wire = connect(SimpleNamespace(handle_BODY=read), handler_timeout=30)
+    wire.to_data()
+    wire.send(b"half a mess")
+    wire.vanish()
+    assert told == ["BodyIncomplete"]
+    assert not wire.over
+    wire.wait(29)
+    assert not wire.over
+    wire.wait(2)
     assert wire.over

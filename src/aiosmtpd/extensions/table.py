@@ -30,6 +30,7 @@ class ExtensionTable:
         rcpt: the same for RCPT.
         body_types: the values of the parameter BODY.
         longer: by how many octets a command may be longer after EHLO, by verb.
+        longest: the largest of these.
         verbs: the methods of the verbs that are added, by verb.
         checks: the extensions to ask about a command, by verb.
         filters: the extensions that every reply goes through.
@@ -46,6 +47,7 @@ class ExtensionTable:
         "extensions",
         "filters",
         "longer",
+        "longest",
         "mail",
         "rcpt",
         "verbs",
@@ -73,6 +75,7 @@ class ExtensionTable:
                 self.checks[verb] = (*self.checks.get(verb, ()), extension)
             for verb in _verbs_of(extension):
                 self.verbs.setdefault(verb, getattr(extension, _VERB + verb))
+        self.longest = max(self.longer.values(), default=0)
         self.filters = tuple(
             extension
             for extension in extensions

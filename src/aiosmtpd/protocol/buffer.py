@@ -35,7 +35,7 @@ class ReceiveBuffer:
     def feed(self, data: bytes) -> None:
         """Add octets that came."""
         if not self.data:
-            self.data = bytes(data)  # no copy where it is ``bytes`` already
+            self.data = data if type(data) is bytes else bytes(data)
         else:
             self.data = self.data[self.start :] + data
             self._searched = max(0, self._searched - self.start)
@@ -63,6 +63,12 @@ class ReceiveBuffer:
             return data
         self.start = 0
         return data[start:]
+
+    def take_all(self) -> bytes:
+        """Take all octets."""
+        taken = self.data[self.start :]
+        self.clear()
+        return taken
 
     def take(self, count: int) -> bytes:
         """Take the next ``count`` octets, or as many as there are."""

@@ -65,6 +65,10 @@ class Connection:
         """What the octets of the client mean now."""
         return self._reader.mode
 
+    def expects_command(self) -> bool:
+        """Tell whether the next octet of the buffer, come or to come, is the first of a command."""
+        return self._reader is self._commands and not self._commands.dropping
+
     @property
     def streaming(self) -> bool:
         """Whether a body is read that is given in chunks, at the pace of whoever takes them."""
@@ -169,16 +173,24 @@ class Connection:
         Args:
             status: the reply without its final CRLF.
         """
-        octets = encode_reply(status, self._encoding)
+        octets = self.encode(status)
         if not self.buffer.data:
             if not self._held_size:
                 return octets
         elif self._held_size < _HELD_LIMIT and not octets.startswith(_LAST_REPLIES):
-            self.held.append(octets)
-            self._held_size += len(octets)
+            self.hold(octets)
             return b""
         self.held.append(octets)
         return self.flush()
+
+    def encode(self, status: str | bytes) -> bytes:
+        """Give the octets of a reply, in what the client may be sent; arguments as :meth:`send`."""
+        return encode_reply(status, self._encoding)
+
+    def hold(self, octets: bytes) -> None:
+        """Hold the octets of replies back, to leave with those to the commands that are buffered."""
+        self.held.append(octets)
+        self._held_size += len(octets)
 
     def flush(self) -> bytes:
         """Give the replies that were held back."""

@@ -37,6 +37,7 @@ import re
 from .errors import MalformedAddress, MalformedParameters
 
 __all__ = [
+    "PLAIN_MAILBOX",
     "decode_addr_xtext",
     "decode_xtext",
     "encode_xtext",
@@ -151,6 +152,8 @@ class _Grammar:
         #   Dot-string  = Atom *("."  Atom)
         atom = rf"[A-Za-z0-9!#$%&'*+\-/=?^_`{{|}}~{utf8_non_ascii}]++"
         dot_string = rf"{atom}(?:\.{atom})*"
+        #: A mailbox that has a domain and is not quoted, as nearly every one is.
+        self.plain_mailbox = rf"{dot_string}@{domain}"
 
         #   quoted-pairSMTP  = %d92 %d32-126
         #   qtextSMTP        = %d32-33 / %d35-91 / %d93-126
@@ -208,6 +211,9 @@ class _Grammar:
 
 
 _ASCII = _Grammar("")
+
+PLAIN_MAILBOX = _ASCII.plain_mailbox
+"""The rule for a mailbox of ASCII that has a domain and is not quoted."""
 
 # RFC 6531 section 3.3: UTF8-non-ascii, without C1 controls (U+0080 to U+009F), the separators
 # U+2028 and U+2029, and surrogates, which stand for octets that were no UTF-8.

@@ -73,22 +73,26 @@ class Reader(Protocol):
 
 
 class _LineReader:
-    """Lines ended by LF, at most ``limit`` octets long; what is longer is dropped to its end."""
+    """Lines ended by LF, at most ``limit`` octets long; what is longer is dropped to its end.
 
-    __slots__ = ("_dropping", "_is_last", "_limit")
+    Attributes:
+        dropping: whether the rest of a line that is too long is still to come.
+    """
+
+    __slots__ = ("_is_last", "_limit", "dropping")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._dropping = False
+        self.dropping = False
         self._is_last = False
 
     def restart(self) -> None:
         """Forget the line that is being read."""
-        self._dropping = False
+        self.dropping = False
 
     def _read_line(self, buffer: ReceiveBuffer) -> bytes | None:
         line = buffer.take_line()
-        if line is None or self._dropping or len(line) > self._limit:
+        if line is None or self.dropping or len(line) > self._limit:
             return self._drop_line(buffer, line)
         # CRLF ends a command; a bare LF does so as well, since 1.4 and many scripts rely on it.
         return line.removesuffix(b"\n").removesuffix(b"\r")
@@ -96,13 +100,13 @@ class _LineReader:
     def _drop_line(self, buffer: ReceiveBuffer, line: bytes | None) -> bytes | None:
         """Drop what cannot become a line within the limit; raise once it came to its end."""
         if line is not None:
-            is_last = self._is_last if self._dropping else _announces_chunk(line)
-            self._dropping = False
+            is_last = self._is_last if self.dropping else _announces_chunk(line)
+            self.dropping = False
             raise _marked(CommandTooLong(), is_last)
-        if not self._dropping and len(buffer) > self._limit:
-            self._dropping = True
+        if not self.dropping and len(buffer) > self._limit:
+            self.dropping = True
             self._is_last = _announces_chunk(buffer.peek(5))
-        if self._dropping:
+        if self.dropping:
             buffer.clear()
         return None
 
@@ -129,9 +133,9 @@ class CommandReader(_LineReader):
     mode = Mode.COMMAND
 
     def __init__(self, limit: int, *, utf8: bool) -> None:
-        super().__init__(limit)
+        self._limit = limit
         self._utf8 = utf8
-        self.done = False
+        self._is_last = self.dropping = self.done = False
 
     def read(self, buffer: ReceiveBuffer) -> Command | None:
         """Give the next :class:`~aiosmtpd.protocol.Command`."""
@@ -227,22 +231,22 @@ class BodyReader:
             the true end. Otherwise the body is given whole, or its fault raised at its true end.
     """
 
+    __slots__ = (
+        *("_at_start", "_ended", "_fault", "_line", "_line_limit"),
+        *("_size", "_size_limit", "_told", "_whole", "done", "stream"),
+    )
     mode = Mode.BODY
-    done = False
-    # Defaults of a body that begins; most bodies come whole, and change few of them.
-    _at_start = True
-    _ended = False
-    _told = False
-    # The kind only: an exception kept here would keep, by its traceback, the frames and their octets.
-    _fault: type[BodyError] | None = None
-    _whole: io.BytesIO | None = None
-    _size = 0
-    _line = 0
 
     def __init__(self, *, size_limit: int | None, line_limit: int, stream: bool) -> None:
         self._size_limit = size_limit
         self._line_limit = line_limit
         self.stream = stream
+        self.done = self._ended = self._told = False
+        self._at_start = True
+        # The kind only: an exception kept here would keep, by its traceback, frames and their octets.
+        self._fault: type[BodyError] | None = None
+        self._whole: io.BytesIO | None = None
+        self._size = self._line = 0
 
     def discard(self) -> None:
         """Give nothing more of a streamed body but its end."""
@@ -269,15 +273,14 @@ class BodyReader:
         octets, start = buffer.data, buffer.start
         if not octets.endswith(_END_OF_BODY) or octets[start] == _DOT:
             return None
-        stop = len(octets)
-        if _find_dot_line(octets, start, stop) != stop - len(_END_OF_BODY):
+        end = len(octets) - 3
+        if octets.rfind(_DOT_LINE, start, end) >= 0:
             return None
-        content = octets[start : stop - 3]
-        if self._size_limit is not None and len(content) > self._size_limit:
-            return None
-        self._ended = True
-        if self._long_line_at(content) is not None:
-            self._ended = False
+        content = octets[start:end]
+        limit = self._line_limit
+        if (self._size_limit is not None and len(content) > self._size_limit) or _find_long_line(
+            content, limit, limit
+        ) is not None:
             return None
         buffer.clear()
         self.done = True
@@ -321,7 +324,7 @@ class BodyReader:
 
     def _judge(self, data: bytes) -> None:
         """Find the fault that comes first in ``data``, so that it does not matter how it was cut."""
-        too_long = self._long_line_at(data)
+        too_long = _find_long_line(data, self._line_limit - self._line, self._line_limit)
         too_large = None
         if self._size_limit is not None and self._size + len(data) > self._size_limit:
             too_large = self._size_limit - self._size
@@ -332,25 +335,9 @@ class BodyReader:
             self._fault = BodyTooLarge
         if self._fault is not None:
             self._whole = None
-
-    def _long_line_at(self, data: bytes) -> int | None:
-        """Give the place of the first octet that makes a line too long, or None."""
-        limit = self._line_limit
-        size = len(data)
-        start, end = 0, limit - self._line  # of the longest line that may come next
-        while end < size:
-            line_end = data.rfind(b"\n", start, end)
-            if line_end < 0:
-                return end
-            start = line_end + 1
-            end = start + limit
-        if not self._ended:
-            line_end = data.rfind(b"\n", start)
-            if line_end >= 0:
-                self._line = size - line_end - 1
-            else:
-                self._line = size - start + (0 if start else self._line)
-        return None
+        elif not self._ended:
+            last = data.rfind(b"\n") + 1
+            self._line = len(data) - last + (0 if last else self._line)
 
     def _collect(self, data: bytes) -> Body | None:
         if not self._ended:
@@ -379,6 +366,25 @@ class BodyReader:
             return None
         self.done = True
         return BodyEnd()
+
+
+def _find_long_line(octets: bytes, room: int, limit: int) -> int | None:
+    """Give the place of the first octet that makes a line too long, or None.
+
+    Args:
+        octets: some of a body.
+        room: how long the first line of them may be.
+        limit: how long the others may be, in octets, CRLF included.
+    """
+    size = len(octets)
+    start, end = 0, room  # of the longest line that may come next
+    while end < size:
+        line_end = octets.rfind(b"\n", start, end)
+        if line_end < 0:
+            return end
+        start = line_end + 1
+        end = start + limit
+    return None
 
 
 def _find_dot_line(octets: bytes, start: int, stop: int) -> int:

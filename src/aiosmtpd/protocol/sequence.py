@@ -26,6 +26,10 @@ class Phase(enum.Enum):
     CHUNKS = enum.auto()
 
 
+# A name of a module is found sooner than a member of an enumeration.
+_CONNECTED, _GREETED, _MAIL, _RECIPIENTS, _CHUNKS = Phase
+
+
 class _Session(Protocol):
     host_name: str | None
 
@@ -57,10 +61,10 @@ def phase_of(session: _Session, envelope: _Envelope) -> Phase:
     """Derive how far a connection has come from its session and its envelope."""
     if envelope.rcpt_tos:
         # An envelope need not know of chunks, such as one that a program made for itself.
-        return Phase.CHUNKS if getattr(envelope, "_chunks", None) else Phase.RECIPIENTS
+        return _CHUNKS if getattr(envelope, "_chunks", None) else _RECIPIENTS
     if envelope.mail_from:
-        return Phase.MAIL
-    return Phase.GREETED if session.host_name else Phase.CONNECTED
+        return _MAIL
+    return _GREETED if session.host_name else _CONNECTED
 
 
 def refusal(verb: str, phase: Phase) -> Reply | None:

@@ -2,35 +2,88 @@
 
 A verb is a coroutine, since a hook may wait. Most servers have a hook or two, though, and on all other
 commands nobody has a say but the server itself. Such a command is answered as it is received, without
-waking the task of the connection, which costs more than the command. A verb names the function that
-does so, by :func:`at_once`; whoever overrides the verb has therefore overridden that as well.
+waking the task of the connection, which costs more than the command; if it comes in its plain form, that
+is (see :mod:`aiosmtpd.protocol.plain`). A verb names the function that does so, by :func:`at_once`;
+whoever overrides the verb has therefore overridden that as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+import contextlib
+import functools
+from collections.abc import Awaitable, Callable
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..protocol import Command
-from ..protocol.reply import Reply
+from ..protocol.plain import PLAIN_LIMIT, plain_command
 from .base import Verbs
 
-__all__ = ["AtOnce", "at_once"]
+if TYPE_CHECKING:
+    import re
+
+    from ..protocol import Connection
+
+__all__ = ["WATCHED", "AtOnce", "at_once"]
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Awaitable[None]])
-_Answer = Callable[[Any, str | None], Reply | None]
+_Answer = Callable[[Any, bytes | None, bytes | None], bytes | None]
 
-# Those that every message takes.
-_VERBS = ("MAIL", "RCPT", "DATA")
+WATCHED = (
+    "push",
+    "_call_handler_hook",
+    "check_helo_needed",
+    "check_auth_needed",
+    "_getaddr",
+    "_strip_command_keyword",
+)
+"""What commands and replies go through; nothing is answered at once where a program has its own."""
+
+# Octets of replies after which others have their turn of the loop.
+_TURN = 16384
+
+
+class _Methods:
+    """The methods that are looked at to learn what may be answered at once.
+
+    Args:
+        verbs: those of verbs, by what a plain command begins with.
+        watched: those that commands and replies go through; the first ones of ``WATCHED``.
+
+    Attributes:
+        openings: what plain commands begin with.
+        functions_of: gives the functions of the verbs' methods, and then those of the watched ones.
+            All in one step, for it is done for each connection. A method that a program set on the
+            instance is found as well; it need not have a function.
+    """
+
+    def __init__(self, verbs: dict[bytes, str], watched: tuple[str, ...]) -> None:
+        self.openings = tuple(verbs)
+        names = (*verbs.values(), *watched)
+        self.functions_of = attrgetter(*(f"{name}.__func__" for name in names))
+
+
+_BEFORE_GREETING = _Methods(
+    {b"HELO": "smtp_HELO", b"EHLO": "smtp_EHLO", b"QUIT": "smtp_QUIT"}, WATCHED[:2]
+)
+_AFTER_GREETING = _Methods(
+    {
+        b"MAIL FROM": "smtp_MAIL",
+        b"RCPT TO": "smtp_RCPT",
+        b"DATA": "smtp_DATA",
+        b"RSET": "smtp_RSET",
+        b"QUIT": "smtp_QUIT",
+    },
+    WATCHED,
+)
 
 
 def at_once(answer: _Answer) -> Callable[[_Verb], _Verb]:
     """Give a verb what answers it where nobody is waited for.
 
     Args:
-        answer: called as a method with the argument of the command, if that may come now. It returns
-            the reply, or raises the fault of the client; or it returns None, having changed nothing,
-            and the verb is run.
+        answer: called as a method with the mailbox of the path, empty for the null path, and with what
+            follows, each None if it is not there. It returns the octets of the reply; or, having changed
+            nothing, it returns None or raises, and the verb is run.
     """
 
     def decorate(verb: _Verb) -> _Verb:
@@ -41,46 +94,95 @@ def at_once(answer: _Answer) -> Callable[[_Verb], _Verb]:
     return decorate
 
 
+class _Answers(NamedTuple):
+    """What is answered at once on a connection.
+
+    Attributes:
+        match: finds a plain command.
+        limit: the longest one in octets, CRLF included.
+        by_opening: what answers, by what the command begins with.
+    """
+
+    match: Callable[..., re.Match[bytes] | None]
+    limit: int
+    by_opening: dict[bytes, _Answer]
+
+
+@functools.lru_cache(maxsize=64)
+def _answers_of(openings: tuple[bytes, ...], verbs: tuple[Any, ...], size_limit: int) -> _Answers:
+    by_opening = {}
+    for opening, verb in zip(openings, verbs, strict=False):
+        marked, answer = getattr(verb, "__smtp_at_once__", (None, None))
+        if marked is verb and answer is not None:
+            by_opening[opening] = answer
+    return _Answers(plain_command().match, min(PLAIN_LIMIT, size_limit + 2), by_opening)
+
+
 class AtOnce(Verbs):
     """Decides which commands are answered at once."""
 
-    # What answers, by verb; None until a command asks, and again when it may have changed.
-    _answers: Mapping[str, _Answer] | None = None
+    if TYPE_CHECKING:
+        # None until a command asks, and again when it may have changed.
+        _answers: _Answers | None
 
-    def _answer_at_once(self, command: Command) -> Reply | None:
-        """Give the reply to a command, or None if it is to be run.
+    def _serve_at_once(self, connection: Connection, data: bytes) -> bytes:
+        """Answer the plain commands that come next; give the octets that are left.
 
-        Raises:
-            ProtocolError: the client is at fault.
+        Args:
+            connection: the engine.
+            data: what came.
         """
-        verb, argument, size = command
-        answers = self._answers
-        if answers is None:
-            if verb not in _VERBS:  # the hook of what comes before may still change something
-                return None
-            answers = self._answers = self._find_answers()
-        answer = answers.get(verb)
-        if (
-            answer is None
-            or self._verbose  # then the command, and what becomes of it, is logged
-            or size > self.command_size_limit
-            or not self._is_in_order(verb)
-        ):
-            return None
-        return answer(self, argument)
+        if self._verbose or not connection.expects_command():
+            return data  # each command, and what becomes of it, is logged; or it is none
+        if connection.buffer.data:
+            if b"\n" not in data:
+                return data
+            data = connection.buffer.take_all() + data
+        match, limit, answers = self._answers or self._find_answers()
+        start = 0
+        octets = b""
+        while (command := match(data, start, start + limit)) is not None:
+            verb, path, rest = command.groups()
+            answer = answers.get(verb.upper())
+            if answer is None:
+                break
+            try:
+                reply = answer(self, path, rest)
+            except Exception:
+                break  # the verb meets it as well, in the task, which answers it
+            if reply is None:
+                break
+            self._replies_sent += 1
+            octets = octets + reply if octets else reply
+            start = command.end()
+            if start == len(data) or connection.eof:
+                self.transport.write(octets)  # type: ignore[union-attr]
+                if connection.eof:
+                    self._finish_at_once()
+                return b""
+            if not connection.expects_command() or len(octets) >= _TURN:
+                break
+        if not octets:
+            return data
+        connection.hold(octets)
+        return data[start:]
 
-    def _find_answers(self) -> dict[str, _Answer]:
+    def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""
-        if not self._is_plain():
-            return {}
-        answers: dict[str, _Answer] = {}
-        for verb in _VERBS:
-            method = self._find_verb(verb)
-            marked, answer = getattr(method, "__smtp_at_once__", (None, None))
-            if answer is not None and getattr(method, "__func__", None) is marked:
-                answers[verb] = answer
-        return answers
+        methods = _AFTER_GREETING if self.session.host_name else _BEFORE_GREETING
+        verbs: tuple[Any, ...] = ()
+        with contextlib.suppress(AttributeError):
+            functions = methods.functions_of(self)
+            count = len(methods.openings)
+            if self._is_plain(functions[count:]):
+                verbs = functions[:count]
+        self._answers = _answers_of(methods.openings, verbs, self.command_size_limit)
+        return self._answers
 
-    def _is_plain(self) -> bool:
-        """Tell whether nothing is done with a command or a reply but what the verbs do."""
+    def _is_plain(self, watched: tuple[Any, ...]) -> bool:
+        """Tell whether nothing is done with a command or a reply but what the verbs do.
+
+        Args:
+            watched: the functions of the first methods of ``WATCHED``.
+        """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What comes before the greeting: the header of the PROXY protocol, and whom to believe it.
+"""How a connection opens: the header of the PROXY protocol, whom to believe it, and the greeting.
 
 With a list of networks a header is expected of the proxies in it, and believed; everybody else is
 served as without the protocol. Without a list, as in 1.4, it is expected of everybody, and a hook
@@ -28,7 +28,7 @@ _TIMEOUT_DEFAULT = 5.0
 
 
 class ProxyOpening(Verbs):
-    """How a connection opens behind a proxy."""
+    """How a connection opens, behind a proxy or not."""
 
     _proxy_networks: Networks | None = None
 
@@ -49,6 +49,35 @@ class ProxyOpening(Verbs):
         if seconds < 3.0:
             log.warning("proxy_protocol_timeout < 3.0")
         return seconds
+
+    def _open_at_once(self) -> bool:
+        """Greet, if nobody has a say in it; tell whether that was all."""
+        transport = self.transport
+        push = getattr(self.push, "__func__", None)
+        if (
+            transport is None
+            or self._verbose
+            or self._proxy_timeout is not None
+            or not self._is_plain((push,))
+        ):
+            return False
+        self._replies_sent += 1
+        transport.write(self._connection.send(self._greeting()))
+        return True
+
+    async def _open(self) -> None:
+        """Read the PROXY header if one is expected, and greet."""
+        accepted = False
+        try:
+            accepted = self._proxy_timeout is None or await self._accept_proxy()
+        finally:
+            if not accepted:  # also where the hook failed
+                self._connection.end()
+        if accepted:
+            await self.push(self._greeting())
+
+    def _greeting(self) -> str:
+        return f"220 {self.hostname} {self.__ident__}"
 
     def _expects_proxy(self) -> bool:
         networks = self._proxy_networks

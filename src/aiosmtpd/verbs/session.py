@@ -10,6 +10,7 @@ from typing import Any
 
 from ..extensions.smtputf8 import split_vrfy, without_utf8
 from ..protocol import reply as replies
+from .at_once import at_once
 from .base import MISSING, Verbs, syntax, warn_deprecated
 
 __all__ = ["SessionVerbs", "is_old_ehlo_hook"]
@@ -20,7 +21,17 @@ class SessionVerbs(Verbs):
 
     # -- HELO and EHLO ----------------------------------------------------------------------------
 
+    def _greet_at_once(self, path: bytes | None, name: bytes | None) -> bytes | None:
+        if path is not None or name is None or hasattr(self.event_handler, "handle_HELO"):
+            return None
+        self._set_rset_state()
+        self.session.extended_smtp = False
+        self.session.host_name = name.decode()
+        self._answers = None  # from now on it is others that count
+        return self._connection.encode(f"250 {self.hostname}")
+
     @syntax("HELO hostname")
+    @at_once(_greet_at_once)
     async def smtp_HELO(self, hostname: str | None) -> None:
         """Greet without extensions (RFC 5321 section 4.1.1.1); again, it acts as RSET (4.1.4)."""
         if not hostname:
@@ -35,7 +46,23 @@ class SessionVerbs(Verbs):
             self.session.host_name = hostname
         await self.push(self._default_for(status, f"250 {self.hostname}", "HELO"))
 
+    def _greet_extended_at_once(self, path: bytes | None, name: bytes | None) -> bytes | None:
+        if (
+            path is not None
+            or name is None
+            or hasattr(self.event_handler, "handle_EHLO")
+            or hasattr(self, "ehlo_hook")
+        ):
+            return None
+        self._set_rset_state()
+        self.session.extended_smtp = True
+        responses = "\r\n".join(self._ehlo_responses())
+        self.session.host_name = name.decode()
+        self._answers = None
+        return self._connection.encode(responses)
+
     @syntax("EHLO hostname")
+    @at_once(_greet_extended_at_once)
     async def smtp_EHLO(self, hostname: str | None) -> None:
         """Greet with extensions (RFC 5321 section 4.1.1.1); again, it acts as RSET (4.1.4)."""
         if not hostname:
@@ -86,7 +113,14 @@ class SessionVerbs(Verbs):
         status = await self._call_handler_hook("NOOP", arg)
         await self.push(self._default_for(status, replies.OK, "NOOP"))
 
+    def _part_at_once(self, path: bytes | None, rest: bytes | None) -> bytes | None:
+        if path is not None or rest is not None or hasattr(self.event_handler, "handle_QUIT"):
+            return None
+        self._connection.end()
+        return self._connection.encode(replies.BYE)
+
     @syntax("QUIT")
+    @at_once(_part_at_once)
     async def smtp_QUIT(self, arg: str | None) -> None:
         """End the session (RFC 5321 section 4.1.1.10)."""
         if arg:

@@ -18,6 +18,7 @@ from ..protocol import (
     MalformedParameters,
     Phase,
     ProtocolError,
+    encode_reply,
     phase_of,
     refusal,
 )
@@ -33,6 +34,8 @@ __all__ = ["TransactionVerbs"]
 log = logging.getLogger("mail.log")
 
 _PATH_KEYWORDS = {"MAIL": "FROM:", "RCPT": "TO:"}
+_OK = encode_reply(replies.OK)
+_START_DATA = encode_reply(replies.START_DATA)
 _NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -172,16 +175,23 @@ class TransactionVerbs(Verbs):
 
     # -- the transaction --------------------------------------------------------------------------
 
-    def _begin_at_once(self, arg: str | None) -> replies.Reply | None:
+    def _begin_at_once(self, path: bytes | None, rest: bytes | None) -> bytes | None:
         if (
-            self._sender_policy is not None
+            path is None
+            or self._sender_policy is not None
             or hasattr(self.event_handler, "handle_MAIL")
+            or not self._is_in_order("MAIL")
             or log.isEnabledFor(logging.INFO)  # since the last command that was run
         ):
             return None
-        address, given = self._parse_path("MAIL", arg)
+        given: dict[str, str | None] = {}
+        if rest is not None:
+            if not self.session.extended_smtp:
+                return None
+            given = parse_parameters(rest.decode(), utf8=self.enable_SMTPUTF8)
+        address = path.decode() or "<>"
         self._accept_sender(address, self._note_sender(address, given))
-        return replies.OK
+        return _OK
 
     def _note_sender(self, address: str, given: dict[str, str | None]) -> list[str]:
         """Note what MAIL says of the message; give its parameters as 1.4 does."""
@@ -221,16 +231,26 @@ class TransactionVerbs(Verbs):
             log.info("%r sender: %s", self.session.peer, address)
         await self.push(status)
 
-    def _add_at_once(self, arg: str | None) -> replies.Reply | None:
+    def _add_at_once(self, path: bytes | None, rest: bytes | None) -> bytes | None:
         if (
-            hasattr(self.event_handler, "handle_RCPT")
+            not path
+            or hasattr(self.event_handler, "handle_RCPT")
+            or not self._is_in_order("RCPT")
             or len(self.envelope.rcpt_tos) >= self.recipient_limit
         ):
             return None
-        address, options, parameters = self._parse_recipient(arg)
-        self._accept_recipient(address, options)
+        given: dict[str, str | None] = {}
+        if rest is not None:
+            if not self.session.extended_smtp:
+                return None
+            given = parse_parameters(rest.decode(), utf8=self.enable_SMTPUTF8)
+        address = path.decode()
+        parameters = self._understand("RCPT", address, given)
+        if self.recipient_domain_limit is not None:
+            self._count_domain(address, self.recipient_domain_limit)
+        self._accept_recipient(address, _options(given) if given else [])
         self._note_recipients(parameters)
-        return replies.OK
+        return _OK
 
     def _parse_recipient(self, arg: str | None) -> tuple[str, list[str], dict[str, Any]]:
         """Parse the argument of RCPT: a mailbox, its parameters as 1.4 gives them, and by keyword."""
@@ -246,9 +266,8 @@ class TransactionVerbs(Verbs):
 
     def _note_recipients(self, parameters: dict[str, Any]) -> None:
         """Note the parameters for each recipient that was added; a hook may accept several."""
-        envelope = self.envelope
-        while len(envelope.rcpt_tos) > len(envelope.rcpt_parameters):
-            envelope.rcpt_parameters.append(parameters)
+        noted = self.envelope.rcpt_parameters
+        noted.extend([parameters] * (len(self.envelope.rcpt_tos) - len(noted)))
 
     @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
     @at_once(_add_at_once)
@@ -288,7 +307,20 @@ class TransactionVerbs(Verbs):
             raise ProtocolError(reply=replies.TOO_MANY_DOMAINS)
         domains.add(domain)
 
+    def _reset_at_once(self, path: bytes | None, rest: bytes | None) -> bytes | None:
+        if (
+            path is not None
+            or rest is not None
+            or self._streamed is not None
+            or hasattr(self.event_handler, "handle_RSET")
+            or hasattr(self, "rset_hook")
+        ):
+            return None
+        self._set_rset_state()
+        return _OK
+
     @syntax("RSET")
+    @at_once(_reset_at_once)
     async def smtp_RSET(self, arg: str | None) -> None:
         """End the transaction (RFC 5321 section 4.1.1.5)."""
         if arg:
@@ -303,12 +335,17 @@ class TransactionVerbs(Verbs):
         status = await self._call_handler_hook("RSET")
         await self.push(self._default_for(status, replies.OK, "RSET"))
 
-    def _await_body_at_once(self, arg: str | None) -> replies.Reply | None:
-        if arg or hasattr(self.event_handler, "handle_BODY"):
+    def _await_body_at_once(self, path: bytes | None, rest: bytes | None) -> bytes | None:
+        if (
+            path is not None
+            or rest is not None
+            or hasattr(self.event_handler, "handle_BODY")
+            or not self._is_in_order("DATA")
+        ):
             return None
         self._await_body(stream=False)
         self._unanswered = list(self.envelope.rcpt_tos)
-        return replies.START_DATA
+        return _START_DATA
 
     def _await_body(self, *, stream: bool) -> None:
         """Let the message be what comes next.
