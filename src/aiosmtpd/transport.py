@@ -254,9 +254,11 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
             data = self._serve_at_once(connection, data)
             if not data:
                 return
-        connection.buffer.feed(data)
-        if self._idle and self._write_waiter is None and not self._read_on(connection):
-            return
+            connection.buffer.feed(data)
+            if not self._read_on(connection):
+                return
+        else:
+            connection.buffer.feed(data)
         if self._waiter is not None or self._idle:
             self._since = self._loop.time()  # type: ignore[union-attr]
             self._wake_reader()

@@ -29,7 +29,7 @@ def plain_command() -> re.Pattern[bytes]:
     path, or nothing for the null path; and what follows, without spaces around it. The last two are None
     where there is neither path nor argument.
     """
-    verb = r"[A-Za-z]{4}(?i: FROM| TO)?"
+    verb = r"[A-Za-z]++(?: [A-Za-z]++(?=:))?"
     argument = r"[!-~]++(?: ++[!-~]++)*"
     rule = rf"({verb})(?::<({PLAIN_MAILBOX}|)>)?(?: ({argument}))?\r\n"
     return re.compile(rule.encode("ascii"))

@@ -9,7 +9,6 @@ whoever overrides the verb has therefore overridden that as well.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Awaitable, Callable
 from operator import attrgetter
@@ -51,15 +50,16 @@ class _Methods:
 
     Attributes:
         openings: what plain commands begin with.
-        functions_of: gives the functions of the verbs' methods, and then those of the watched ones.
-            All in one step, for it is done for each connection. A method that a program set on the
-            instance is found as well; it need not have a function.
+        verbs_of: gives the functions of the verbs' methods that a server has. All in one step, for it is
+            done for each connection. A method that a program set on the instance is found as well; it
+            need not have a function.
+        watched_of: the same for the watched ones.
     """
 
     def __init__(self, verbs: dict[bytes, str], watched: tuple[str, ...]) -> None:
         self.openings = tuple(verbs)
-        names = (*verbs.values(), *watched)
-        self.functions_of = attrgetter(*(f"{name}.__func__" for name in names))
+        self.verbs_of = attrgetter(*(f"{name}.__func__" for name in verbs.values()))
+        self.watched_of = attrgetter(*(f"{name}.__func__" for name in watched))
 
 
 _BEFORE_GREETING = _Methods(
@@ -109,9 +109,9 @@ class _Answers(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def _answers_of(openings: tuple[bytes, ...], verbs: tuple[Any, ...], size_limit: int) -> _Answers:
+def _answers_of(methods: _Methods, verbs: tuple[Any, ...], size_limit: int) -> _Answers:
     by_opening = {}
-    for opening, verb in zip(openings, verbs, strict=False):
+    for opening, verb in zip(methods.openings, verbs, strict=False):
         marked, answer = getattr(verb, "__smtp_at_once__", (None, None))
         if marked is verb and answer is not None:
             by_opening[opening] = answer
@@ -139,8 +139,8 @@ class AtOnce(Verbs):
                 return data
             data = connection.buffer.take_all() + data
         match, limit, answers = self._answers or self._find_answers()
-        start = 0
         octets = b""
+        start, size = 0, len(data)
         while (command := match(data, start, start + limit)) is not None:
             verb, path, rest = command.groups()
             answer = answers.get(verb.upper())
@@ -153,9 +153,9 @@ class AtOnce(Verbs):
             if reply is None:
                 break
             self._replies_sent += 1
-            octets = octets + reply if octets else reply
+            octets = octets + reply if start else reply
             start = command.end()
-            if start == len(data) or connection.eof:
+            if start == size or connection.eof:
                 self.transport.write(octets)  # type: ignore[union-attr]
                 if connection.eof:
                     self._finish_at_once()
@@ -170,14 +170,15 @@ class AtOnce(Verbs):
     def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""
         methods = _AFTER_GREETING if self.session.host_name else _BEFORE_GREETING
-        verbs: tuple[Any, ...] = ()
-        with contextlib.suppress(AttributeError):
-            functions = methods.functions_of(self)
-            count = len(methods.openings)
-            if self._is_plain(functions[count:]):
-                verbs = functions[:count]
-        self._answers = _answers_of(methods.openings, verbs, self.command_size_limit)
-        return self._answers
+        try:
+            verbs, watched = methods.verbs_of(self), methods.watched_of(self)
+        except AttributeError:
+            verbs = ()
+        else:
+            if not self._is_plain(watched):
+                verbs = ()
+        self._answers = answers = _answers_of(methods, verbs, self.command_size_limit)
+        return answers
 
     def _is_plain(self, watched: tuple[Any, ...]) -> bool:
         """Tell whether nothing is done with a command or a reply but what the verbs do.

@@ -190,7 +190,8 @@ class TransactionVerbs(Verbs):
                 return None
             given = parse_parameters(rest.decode(), utf8=self.enable_SMTPUTF8)
         address = path.decode() or "<>"
-        self._accept_sender(address, self._note_sender(address, given))
+        options = self._note_sender(address, given)
+        self._accept_sender(address, options)
         return _OK
 
     def _note_sender(self, address: str, given: dict[str, str | None]) -> list[str]:
@@ -201,8 +202,10 @@ class TransactionVerbs(Verbs):
         return _options(given) if given else []
 
     def _accept_sender(self, address: str, options: list[str]) -> None:
-        self.envelope.mail_from = address
-        self.envelope.mail_options.extend(options)
+        envelope = self.envelope
+        envelope.mail_from = address
+        if options:
+            envelope.mail_options.extend(options)
 
     @syntax("MAIL FROM: <address>", extended=" [SP <mail-parameters>]")
     @at_once(_begin_at_once)
@@ -261,8 +264,10 @@ class TransactionVerbs(Verbs):
         return address, _options(given) if given else [], parameters
 
     def _accept_recipient(self, address: str, options: list[str]) -> None:
-        self.envelope.rcpt_tos.append(address)
-        self.envelope.rcpt_options.extend(options)
+        envelope = self.envelope
+        envelope.rcpt_tos.append(address)
+        if options:
+            envelope.rcpt_options.extend(options)
 
     def _note_recipients(self, parameters: dict[str, Any]) -> None:
         """Note the parameters for each recipient that was added; a hook may accept several."""
