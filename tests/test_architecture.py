@@ -53,6 +53,7 @@ PARTS = {
     "handshake": "transport",
     "receiving": "transport",
     "replying": "transport",
+    "task": "transport",
     "settings": "smtp",
 }
 

@@ -22,7 +22,7 @@ from socket import socket as makesock
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .listening import listen_on, listen_unix
-from .server import Connections, Server, Unavailable, settle
+from .server import Connections, Server, Unavailable, cancel_tasks, settle
 from .smtp import SMTP
 
 if TYPE_CHECKING:
@@ -246,8 +246,7 @@ class BaseController(metaclass=ABCMeta):
         """
         if stop_loop:
             self.loop.stop()
-        for task in asyncio.all_tasks(self.loop):
-            task.cancel()
+        cancel_tasks(self.loop, self._connections)
 
 
 class BaseThreadedController(BaseController):

@@ -22,8 +22,9 @@ __all__ = ["Deadlines", "Watch"]
 
 log = logging.getLogger("mail.log")
 
-# Seconds a connection from one look at all of them to the next; a look at one takes a hundredth of it.
-_REST = 0.00005
+# Seconds for each connection from one look at all of them to the next: looking takes less than a
+# hundredth of the time, and with 10,000 connections a deadline is at most two seconds late.
+_REST = 0.0002
 
 
 class Watch:
@@ -59,14 +60,26 @@ class Watch:
         """Look no more, unless asked anew."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._timer = None
         self._due = math.inf
 
     def _look(self) -> None:
-        self.stop()
+        self._forget()
         connections = self._connections()
-        left = min((each.check_deadline() for each in connections), default=math.inf)
+        left = min(map(_check, connections), default=math.inf)
         self.look_in(max(left, _REST * len(connections)))
+
+
+def _check(connection: Deadlines) -> float:
+    """Have a connection check its deadline, whatever becomes of that: the others have theirs."""
+    try:
+        return connection.check_deadline()
+    except Exception:
+        log.exception("the deadline of a connection could not be checked")
+        return math.inf
 
 
 class _Registry(Protocol):
@@ -90,7 +103,7 @@ class Deadlines:
         _proxy_timeout: float | None
         _registry: _Registry | None
         _since: float
-        _task: asyncio.Task[None] | None
+        _connection_task: asyncio.Task[None] | None
         _timeout_duration: float | None
         _timer: asyncio.TimerHandle | None
         _waiter: asyncio.Future[None] | None
@@ -141,7 +154,7 @@ class Deadlines:
             In how many seconds to ask again; infinity for never.
         """
         waiting = self._waits_for_client() or self._write_waiter is not None
-        task = self._task
+        task = self._connection_task
         since, limit = self._since, self._timeout_duration
         if waiting and self._connection.mode is Mode.PROXY:
             # The header has to be there by then; a part of it gains no time.
@@ -155,16 +168,20 @@ class Deadlines:
             self._timeout_cb()
             return math.inf
         self._overdue = True
+        self._since = self.loop.time()  # it is not to be cancelled at the next look again
         task.cancel()
         return self._until_next_look()
 
     def _timeout_cb(self) -> None:
         """Drop a client that was silent for too long."""
         log.info("%r connection timeout", self.session.peer)
-        if self.transport is None:
+        transport = self.transport
+        if transport is None:
             return
-        if not (self._idle or self._waiter) or self.transport.get_write_buffer_size():
-            self.transport.abort()  # it does not read either, so close() would wait for ever
+        reads = (self._idle or self._waiter) and not transport.is_closing()
+        if not reads or transport.get_write_buffer_size():
+            transport.abort()  # it does not read either, so close() would wait for ever
         else:
             self._flush()
-            self.transport.close()
+            self._connection.receive_eof()  # whatever comes while it closes
+            transport.close()

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from .protocol import Connection
+from .protocol.connection import HELD_LIMIT
 
 if TYPE_CHECKING:
     from .session import Session
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["Replying"]
 
 log = logging.getLogger("mail.log")
-
-# Octets of replies after which a client that pipelines lets others have their turn of the loop.
-_TURN = 16384
 
 
 class Replying:
@@ -60,8 +58,8 @@ class Replying:
             transport.write(octets)
             if self._write_waiter is not None:
                 await self._drain()
-            elif len(octets) >= _TURN:
-                await asyncio.sleep(0)
+            elif len(octets) >= HELD_LIMIT:
+                await asyncio.sleep(0)  # a client that pipelines lets others have their turn
         else:
             self._flush_soon()
 

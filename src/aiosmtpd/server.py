@@ -35,6 +35,7 @@ __all__ = [
     "Connections",
     "Server",
     "Unavailable",
+    "cancel_tasks",
     "listen",
     "listen_unix",
     "serve",
@@ -67,11 +68,25 @@ async def settle() -> None:
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 
+def cancel_tasks(loop: asyncio.AbstractEventLoop, connections: Connections | None) -> None:
+    """Cancel all tasks of a loop, and thereby end the connections.
+
+    Args:
+        loop: the loop; call this in it.
+        connections: some of it that may have no task yet, or None.
+    """
+    for connection in connections or ():
+        getattr(connection, "_handler_coroutine", None)  # it is made when it is asked for
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+
+
 class Connections:
     """The open connections of a server, and their end.
 
     A protocol that has an attribute ``_registry`` is given this object there, and calls :meth:`add`
-    and :meth:`discard`. It must have ``shut_down()`` and ``transport``.
+    and :meth:`discard`. It must have ``shut_down()`` and ``transport``. One that calls :meth:`look_in`
+    must have ``check_deadline()``.
 
     Args:
         loop: the event loop of the server.
@@ -164,7 +179,7 @@ class Connections:
             self._abort(connection)
 
     def _abort(self, connection: ConnectionProtocol) -> None:
-        task = getattr(connection, "_task", None)
+        task = getattr(connection, "_connection_task", None)
         if task is not None and not task.done():
             self._unwinding.add(task)
             task.add_done_callback(self._unwinding.discard)

@@ -64,7 +64,6 @@ from .verbs import (
     auth_mechanism,
     syntax,
 )
-from .verbs.at_once import WATCHED
 from .verbs.base import _Missing
 from .verbs.session import is_old_ehlo_hook
 
@@ -73,6 +72,7 @@ if TYPE_CHECKING:
 
     from .auth import Mechanism
     from .networks import Networks
+    from .verbs.at_once import Methods
 
 __all__ = [
     "BOGUS_LIMIT",
@@ -408,7 +408,7 @@ class SMTP(
         """Gate a command by what holds for all verbs, and give its verb's coroutine."""
         verb = command.verb
         if verb not in _OF_TRANSACTION:
-            self._answers = None  # its hook may change something
+            self._answers = None  # its hook may change something, as hardly any of MAIL or RCPT does
         if self._filtering:
             self._verb = verb
         self._verbose = log.isEnabledFor(logging.INFO)
@@ -432,10 +432,14 @@ class SMTP(
         method = getattr(self, intern("smtp_" + verb), None) or self._find_verb(verb)
         return self._answer_unknown(verb) if method is None else method(command.argument)
 
-    def _is_plain(self, watched: tuple[Any, ...]) -> bool:
+    def _is_plain(self, methods: Methods) -> bool:
+        try:
+            functions = methods.functions_of(self)
+        except AttributeError:
+            return False
         return (
-            watched == _OWN_FUNCTIONS[: len(watched)]
-            and not (self.local_part_limit or self._filtering or self._handler_lists_hooks)
+            functions == _own_functions(methods.names)
+            and not (self._filtering or self._handler_lists_hooks)
             and not (self._call_limits or self.command_size_limits)
             and self._tls_handshake_okay
             and (not self.require_starttls or self._tls_protocol is not None)
@@ -580,4 +584,6 @@ class SMTP(
         return status
 
 
-_OWN_FUNCTIONS = tuple(getattr(SMTP, name) for name in WATCHED)
+@functools.cache
+def _own_functions(names: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(getattr(SMTP, name) for name in names)

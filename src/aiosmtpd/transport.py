@@ -1,8 +1,8 @@
-"""The asyncio driver: between a transport and the engine, and the one task of a connection.
+"""The asyncio driver: between a transport and the engine, and the task of a connection.
 
-What comes in feeds the engine and wakes the task; the task asks the engine for events and hands each
-command on. What need not wait is answered as it comes in, while the task waits on. The driver knows
-transports, flow control, the timer and TLS; it knows no verb and no policy, which
+What need not wait is answered as it comes in. All else feeds the engine and wakes the task, which is
+made when it is first needed; it asks the engine for events and hands each command on. The driver
+knows transports, flow control, deadlines and TLS; it knows no verb and no policy, which
 :class:`aiosmtpd.smtp.SMTP` adds. Everything waits at one of two places: for octets in
 :meth:`ConnectionProtocol._receive`, or for room to write in :meth:`ConnectionProtocol._drain`.
 """
@@ -30,6 +30,7 @@ from .protocol import reply as replies
 from .receiving import share_read_buffer
 from .replying import Replying
 from .streams import StreamReaderFace, StreamWriterFace
+from .task import ConnectionTask
 
 if TYPE_CHECKING:
     from .session import Envelope, Session
@@ -57,8 +58,8 @@ class ConnectionRegistry(Protocol):
         """Have each connection check its deadline in so many seconds, or sooner."""
 
 
-class ConnectionProtocol(Replying, Deadlines, Handshake):
-    """One connection of a server, as an :class:`asyncio.Protocol` with a task of its own.
+class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
+    """One connection of a server, as an :class:`asyncio.Protocol` with at most one task.
 
     Args:
         timeout: seconds that a client may stay silent, counted from its last octet.
@@ -112,7 +113,7 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
         # Every hook and verb runs while there is a connection, so that they need not ask.
         self.session: Session = None  # type: ignore[assignment]
         self.envelope: Envelope = None  # type: ignore[assignment]
-        self._task: asyncio.Task[None] | None = None
+        self._connection_task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
@@ -184,23 +185,6 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
         self._loop = loop
 
     @property
-    def _handler_coroutine(self) -> asyncio.Task[None] | None:
-        """The task of the connection, which programs may cancel; None if there never was one.
-
-        It is made when there is something for it to do, or when it is asked for.
-        """
-        if self._task is None and self.transport is not None:
-            self._start_task()
-            assert self._task is not None
-            # It may be cancelled before it had its first turn, in which it would see to the end.
-            self._task.add_done_callback(lambda _: self._close())
-        return self._task
-
-    @_handler_coroutine.setter
-    def _handler_coroutine(self, task: asyncio.Task[None] | None) -> None:
-        self._task = task
-
-    @property
     def _reader(self) -> StreamReaderFace:
         return StreamReaderFace(self)
 
@@ -213,7 +197,7 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
     # -- called by the transport ------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin a connection: make its session, start its task and its timer."""
+        """Begin a connection: make its session, and greet, or start the task that does."""
         self.transport = transport  # type: ignore[assignment]
         if self._registry is not None:
             self._registry.add(self)
@@ -229,20 +213,10 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
         if self._proxy_timeout is not None:
             self._opened = self._since
         share_read_buffer(self, transport, self.loop)
-        if (
-            # Who has no register of connections may end them by cancelling all tasks.
-            self._registry is not None
-            and type(self)._handle_client is ConnectionProtocol._handle_client
-            and self._open_at_once()
+        if self._connection_task is None and (  # else somebody has asked for it, and it greets
+            self._registry is None or not self._open_at_once()
         ):
-            self._idle = True
-        else:
             self._start_task()
-
-    def _start_task(self) -> None:
-        """Start the task; where the connection is idle, it has been opened already."""
-        opened, self._idle = self._idle, False
-        self._task = self.loop.create_task(self._handle_client(*([opened] if opened else [])))
 
     def data_received(self, data: bytes) -> None:
         """Take octets; wake the task if it waits for them, otherwise bound what piles up."""
@@ -252,7 +226,7 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
         if self._idle and self._write_waiter is None:
             self._since = self._loop.time()  # type: ignore[union-attr]
             data = self._serve_at_once(connection, data)
-            if not data:
+            if not data and self._met is None:
                 return
             connection.buffer.feed(data)
             if not self._read_on(connection):
@@ -277,7 +251,8 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
         command that a hook has a say in, and every fault.
         """
         try:
-            self._met = connection.next_event()
+            if self._met is None:
+                self._met = connection.next_event()
         except Exception as error:  # the task handles it as it does its own
             self._met = error
         if self._met is not None:
@@ -288,9 +263,10 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
 
     def _finish_at_once(self) -> None:
         """End the connection after the last reply."""
-        if self._task is not None:
+        if self._connection_task is None:
+            self._close()
+        else:
             self._wake_reader()
-        self._close()
 
     def _pause_reading(self) -> None:
         if not self._reading_paused and self.transport is not None:
@@ -309,20 +285,24 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
         if connection.eof:  # 221 or 421 has been said
             return False
         connection.receive_eof()
-        if self._task is None and connection.mode is Mode.COMMAND and not connection.buffer.data:
+        if (
+            self._connection_task is None
+            and connection.mode is Mode.COMMAND
+            and not connection.buffer.data
+        ):
             return False  # nothing is to be answered, and the transport closes itself
         self._wake_reader()
         return self._tls_protocol is None
 
     def connection_lost(self, error: Exception | None) -> None:
         """End the connection: nothing can be written, and a hook that runs is cancelled."""
-        log.info("%r connection lost", self.session.peer)
         if self._registry is not None:
             self._registry.discard(self)
+        log.info("%r connection lost", self.session.peer)
         self._lost_transport, self.transport = self.transport, None
         in_body = self._connection.mode is Mode.BODY
         self._connection.receive_eof()
-        task = self._task
+        task = self._connection_task
         if self._waits_for_client():
             if task is not None or in_body:
                 self._wake_reader()
@@ -331,8 +311,9 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
             in_body or self._handshaking
         ):  # which learns of it by itself
             task.cancel()
+        self._write_waiter = None  # there is nobody to wait for
         self._cancel_timer()
-        if in_body:
+        if in_body and task is not None and not task.done():
             # A hook that reads a body learns of it there, to drop what it has of it. The limit on
             # handlers holds for that, but the server looks after this connection no more.
             self._since = self.loop.time()
@@ -350,7 +331,7 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
         self._wake(waiter)
 
     def _wake_reader(self) -> None:
-        if self._task is None:
+        if self._connection_task is None:
             self._start_task()
             return
         waiter, self._waiter = self._waiter, None
@@ -439,6 +420,9 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
         Args:
             opened: whether the client has been greeted.
         """
+        self._connection_task = (
+            asyncio.current_task()
+        )  # in which a hook may run before it is returned
         log.info("%r handling connection", self.session.peer)
         connection = self._connection
         buffer = connection.buffer
@@ -493,8 +477,8 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
 
     def _forget_cancellation(self) -> None:
         self._overdue = False
-        if self._task is not None:
-            self._task.uncancel()
+        if self._connection_task is not None:
+            self._connection_task.uncancel()
 
     async def _survive(self, cancellation: asyncio.CancelledError) -> None:
         """Answer a cancellation that ended one command only.
@@ -503,7 +487,7 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
             asyncio.CancelledError: it ends the connection.
         """
         self._idle = False
-        task = self._task
+        task = self._connection_task
         if self.transport is not None and task is not None:
             if self._overdue:
                 self._forget_cancellation()
@@ -563,13 +547,14 @@ class ConnectionProtocol(Replying, Deadlines, Handshake):
         first.
         """
         self._stopping = True
-        if self._handshaking and self._task is not None:
-            self._task.cancel()
-        elif self._connection.mode is Mode.PROXY or (
-            self._idle and self._connection.mode is not Mode.BODY
+        if self._handshaking and self._connection_task is not None:
+            self._connection_task.cancel()
+        elif not self._connection.eof and (
+            self._connection.mode is Mode.PROXY
+            or (self._idle and self._connection.mode is not Mode.BODY)
         ):
             self._say_goodbye()
-            if self._task is None:
+            if self._connection_task is None:
                 self._close()
             else:
                 self._wake_reader()

@@ -148,7 +148,7 @@ class Wire:
     @property
     def over(self) -> bool:
         """Whether the connection is over and nothing of it is left."""
-        task = self.server._task
+        task = self.server._connection_task
         return self.server.transport is None and (task is None or task.done())
 
 
@@ -277,7 +277,7 @@ class Registry(Connections):
     async def all_over(self) -> None:
         """Wait until no connection is open and each has left nothing behind."""
         await self.wait_closed()
-        tasks = [made._task for made in self.made if made._task is not None]
+        tasks = [made._connection_task for made in self.made if made._connection_task is not None]
         if tasks:
             await asyncio.wait(tasks)
         for task in tasks:

@@ -33,9 +33,9 @@ MAIL, RCPT, DATA = "MAIL FROM:<anne@example.com>", "RCPT TO:<bart@example.com>",
 def at_once(wire: Wire, octets: bytes) -> bool:
     """Send octets; tell whether the task waits on as if nothing had been, or is still to be made."""
     server = wire.server
-    before = server._task, server._waiter
+    before = server._connection_task, server._waiter
     wire.send(octets)
-    return (server._task, server._waiter) == before
+    return (server._connection_task, server._waiter) == before
 
 
 # -- who has no say ---------------------------------------------------------------------------------

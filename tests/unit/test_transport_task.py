@@ -23,7 +23,7 @@ GOODBYE = "421 4.3.2 Server shutting down"
 def to_body(wire: Wire) -> None:
     """Go on to the body, by commands that need no task."""
     wire.to_data()
-    assert wire.server._task is None
+    assert wire.server._connection_task is None
 
 
 # -- without a task -----------------------------------------------------------------------------------
@@ -37,18 +37,18 @@ def test_small_talk_needs_none(connect: Connect) -> None:
     transaction = ["MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA"]
     assert wire.say(*transaction) == ["250 OK", "250 OK", START]
     assert wire.say("hi") == []
-    assert wire.server._task is None
+    assert wire.server._connection_task is None
     assert wire.say(".") == ["250 OK"]
-    assert wire.server._task is not None
+    assert wire.server._connection_task is not None
 
 
 @pytest.mark.parametrize("to_it", ["", "HELO", "EHLO"])
 def test_quit_ends_the_connection_at_once(connect: Connect, to_it: str) -> None:
     wire = connect()
     assert len(wire.say(f"{to_it} x")) > 0 if to_it else True
-    task = wire.server._task
+    task = wire.server._connection_task
     assert wire.say("QUIT", "NOOP", "MAIL FROM:<a@b.example>") == ["221 Bye"]
-    assert wire.server._task is task is None
+    assert wire.server._connection_task is task is None
     assert wire.over
     assert len(wire.server._connection.buffer) == 0
 
@@ -56,7 +56,7 @@ def test_quit_ends_the_connection_at_once(connect: Connect, to_it: str) -> None:
 def test_quit_ends_the_task_as_well(connect: Connect) -> None:
     wire = connect()
     assert wire.say("NOOP") == ["250 OK"]
-    assert wire.server._task is not None
+    assert wire.server._connection_task is not None
     assert wire.say("QUIT") == ["221 Bye"]
     assert wire.over
 
@@ -64,7 +64,7 @@ def test_quit_ends_the_task_as_well(connect: Connect) -> None:
 def test_a_client_that_leaves_without_a_word(connect: Connect) -> None:
     wire = connect()
     wire.half_close()
-    assert wire.server._task is None
+    assert wire.server._connection_task is None
     assert wire.over
     assert wire.heard() == []
 
@@ -96,7 +96,7 @@ def test_a_silent_client(connect: Connect) -> None:
     wire.wait(19)
     assert wire.open
     wire.wait(2)
-    assert wire.server._task is None
+    assert wire.server._connection_task is None
     assert wire.over
 
 
@@ -106,7 +106,7 @@ def test_a_server_that_shuts_down(connect: Connect) -> None:
     wire.server.shut_down()
     wire.settle()
     assert wire.heard() == [GOODBYE]
-    assert wire.server._task is None
+    assert wire.server._connection_task is None
     assert wire.over
 
 
@@ -144,11 +144,25 @@ def test_in_the_middle_of_a_body_as_well(connect: Connect) -> None:
     assert wire.server.event_handler.envelopes[0].content == b"hi\r\n"
 
 
-def test_there_is_none_before_and_after_the_connection(connect: Connect, loop: ManualLoop) -> None:
+def test_there_is_none_before_the_connection(loop: ManualLoop) -> None:
     assert SMTP(None, hostname="mx.example", loop=loop)._handler_coroutine is None
-    wire = connect()
-    wire.say("QUIT")
-    assert wire.server._handler_coroutine is None
+
+
+class _Cancelling(SMTP):
+    """Cancels the task that 1.4 has at the end of each connection."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self.event_handler.append(self._handler_coroutine)
+        self._handler_coroutine.cancel()  # type: ignore[union-attr]
+
+
+def test_after_the_connection_there_is_one_still(connect: Connect) -> None:
+    tasks: list[Any] = []
+    wire = connect(tasks, cls=_Cancelling)
+    assert wire.say("QUIT") == ["221 Bye"]
+    assert tasks[0].done()
+    assert wire.over
 
 
 def test_hooks_of_a_connection_run_in_one_context(connect: Connect) -> None:
@@ -240,7 +254,7 @@ def test_a_line_that_comes_octet_by_octet(connect: Connect) -> None:
     wire.ehlo()
     for octet in b"MAIL FROM:<a@b.example> SIZE=3\r\n":
         wire.transport.feed(bytes([octet]))
-    assert wire.server._task is None
+    assert wire.server._connection_task is None
     assert wire.server.envelope.mail_from == "a@b.example"
     assert wire.server.envelope.mail_options == ["SIZE=3"]
 
@@ -271,6 +285,6 @@ def test_over_a_socket(
             if word or not tls:
                 assert await client.heard() == []
             await registry.all_over()
-            assert registry.made[0]._task is None
+            assert registry.made[0]._connection_task is None
 
     run(test)

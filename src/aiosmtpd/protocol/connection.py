@@ -17,15 +17,16 @@ from .events import ConnectionClosed, Event
 from .readers import AuthResponseReader, BodyReader, CommandReader, Mode, ProxyReader
 from .reply import encode_reply
 
-__all__ = ["AUTH_LINE_LIMIT", "Connection"]
+__all__ = ["AUTH_LINE_LIMIT", "HELD_LIMIT", "Connection"]
 
 AUTH_LINE_LIMIT = 12288
 """The longest AUTH command or response in octets, its end included (RFC 4954 sections 4 and 4.1)."""
 
 # What reads content, of which the connection must not end in the middle.
 _BODY_READERS = (BodyReader, ChunkReader)
-# Replies held back while a client pipelines; more than a group of commands ever needs.
-_HELD_LIMIT = 16384
+HELD_LIMIT = 16384
+"""Octets of replies that are held back while a client pipelines; few groups of commands have more."""
+
 # What is said last goes out at once, since a hook may close the transport right after it; and so does
 # what TLS follows, which must not go into it.
 _LAST_REPLIES = (b"220", b"221", b"421")
@@ -177,7 +178,7 @@ class Connection:
         if not self.buffer.data:
             if not self._held_size:
                 return octets
-        elif self._held_size < _HELD_LIMIT and not octets.startswith(_LAST_REPLIES):
+        elif self._held_size < HELD_LIMIT and not octets.startswith(_LAST_REPLIES):
             self.hold(octets)
             return b""
         self.held.append(octets)

@@ -9,11 +9,15 @@ whoever overrides the verb has therefore overridden that as well.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
 from collections.abc import Awaitable, Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from ..protocol import ProtocolError
+from ..protocol.connection import HELD_LIMIT
 from ..protocol.plain import PLAIN_LIMIT, plain_command
 from .base import Verbs
 
@@ -22,58 +26,63 @@ if TYPE_CHECKING:
 
     from ..protocol import Connection
 
-__all__ = ["WATCHED", "AtOnce", "at_once"]
+__all__ = ["OPENING", "AtOnce", "Methods", "at_once"]
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Awaitable[None]])
 _Answer = Callable[[Any, bytes | None, bytes | None], bytes | None]
 
-WATCHED = (
-    "push",
-    "_call_handler_hook",
-    "check_helo_needed",
-    "check_auth_needed",
-    "_getaddr",
-    "_strip_command_keyword",
-)
-"""What commands and replies go through; nothing is answered at once where a program has its own."""
 
-# Octets of replies after which others have their turn of the loop.
-_TURN = 16384
+log = logging.getLogger("mail.log")
 
 
-class _Methods:
-    """The methods that are looked at to learn what may be answered at once.
+class Methods:
+    """Methods of a server that programs may have made their own.
 
     Args:
-        verbs: those of verbs, by what a plain command begins with.
-        watched: those that commands and replies go through; the first ones of ``WATCHED``.
+        names: of the methods; at least two.
+
+    Attributes:
+        names: the same.
+        functions_of: gives the functions of a server's methods, in one step, for it is done for each
+            connection. It finds what a program has set on the instance as well, and raises
+            AttributeError where that has no function.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.functions_of = attrgetter(*(f"{name}.__func__" for name in names))
+
+
+class _Answering(NamedTuple):
+    """What may be answered at once in a part of the session.
 
     Attributes:
         openings: what plain commands begin with.
-        verbs_of: gives the functions of the verbs' methods that a server has. All in one step, for it is
-            done for each connection. A method that a program set on the instance is found as well; it
-            need not have a function.
-        watched_of: the same for the watched ones.
+        verbs: the methods of their verbs.
+        others: the methods that commands and replies go through besides.
     """
 
-    def __init__(self, verbs: dict[bytes, str], watched: tuple[str, ...]) -> None:
-        self.openings = tuple(verbs)
-        self.verbs_of = attrgetter(*(f"{name}.__func__" for name in verbs.values()))
-        self.watched_of = attrgetter(*(f"{name}.__func__" for name in watched))
+    openings: tuple[bytes, ...]
+    verbs: Methods
+    others: Methods
 
 
-_BEFORE_GREETING = _Methods(
-    {b"HELO": "smtp_HELO", b"EHLO": "smtp_EHLO", b"QUIT": "smtp_QUIT"}, WATCHED[:2]
+OPENING = Methods(
+    "push", "connection_made", "_handle_client", "_create_session", "_create_envelope"
 )
-_AFTER_GREETING = _Methods(
-    {
-        b"MAIL FROM": "smtp_MAIL",
-        b"RCPT TO": "smtp_RCPT",
-        b"DATA": "smtp_DATA",
-        b"RSET": "smtp_RSET",
-        b"QUIT": "smtp_QUIT",
-    },
-    WATCHED,
+"""What has a say in how a connection opens."""
+
+_REPLYING = Methods("push", "_call_handler_hook")
+_BEFORE_GREETING = _Answering(
+    (b"HELO", b"EHLO", b"QUIT"), Methods("smtp_HELO", "smtp_EHLO", "smtp_QUIT"), _REPLYING
+)
+_AFTER_GREETING = _Answering(
+    (b"MAIL FROM", b"RCPT TO", b"DATA", b"RSET", b"QUIT"),
+    Methods("smtp_MAIL", "smtp_RCPT", "smtp_DATA", "smtp_RSET", "smtp_QUIT"),
+    Methods(
+        *_REPLYING.names,
+        *("check_helo_needed", "check_auth_needed", "_getaddr", "_strip_command_keyword"),
+    ),
 )
 
 
@@ -82,8 +91,9 @@ def at_once(answer: _Answer) -> Callable[[_Verb], _Verb]:
 
     Args:
         answer: called as a method with the mailbox of the path, empty for the null path, and with what
-            follows, each None if it is not there. It returns the octets of the reply; or, having changed
-            nothing, it returns None or raises, and the verb is run.
+            follows, each None if it is not there. It returns the octets of the reply; or it returns
+            None, or raises the fault of the client, and the verb is run. It has not changed anything
+            then but what the verb changes in the same way.
     """
 
     def decorate(verb: _Verb) -> _Verb:
@@ -109,11 +119,13 @@ class _Answers(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def _answers_of(methods: _Methods, verbs: tuple[Any, ...], size_limit: int) -> _Answers:
+def _answers_of(
+    openings: tuple[bytes, ...], functions: tuple[Any, ...], size_limit: int
+) -> _Answers:
     by_opening = {}
-    for opening, verb in zip(methods.openings, verbs, strict=False):
-        marked, answer = getattr(verb, "__smtp_at_once__", (None, None))
-        if marked is verb and answer is not None:
+    for opening, function in zip(openings, functions, strict=False):
+        marked, answer = getattr(function, "__smtp_at_once__", (None, None))
+        if marked is function and answer is not None:
             by_opening[opening] = answer
     return _Answers(plain_command().match, min(PLAIN_LIMIT, size_limit + 2), by_opening)
 
@@ -148,8 +160,12 @@ class AtOnce(Verbs):
                 break
             try:
                 reply = answer(self, path, rest)
-            except Exception:
-                break  # the verb meets it as well, in the task, which answers it
+            except ProtocolError:
+                break  # the verb finds it as well, and the task answers it
+            except Exception as error:
+                self._met = error  # for the task, which handles it as it does its own
+                start = command.end()
+                break
             if reply is None:
                 break
             self._replies_sent += 1
@@ -160,30 +176,30 @@ class AtOnce(Verbs):
                 if connection.eof:
                     self._finish_at_once()
                 return b""
-            if not connection.expects_command() or len(octets) >= _TURN:
-                break
-        if not octets:
-            return data
-        connection.hold(octets)
-        return data[start:]
+            if not connection.expects_command() or len(octets) >= HELD_LIMIT:
+                break  # others may have their turn of the loop
+        if octets:
+            connection.hold(octets)
+        return data[start:] if start else data
 
     def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""
-        methods = _AFTER_GREETING if self.session.host_name else _BEFORE_GREETING
-        try:
-            verbs, watched = methods.verbs_of(self), methods.watched_of(self)
-        except AttributeError:
-            verbs = ()
-        else:
-            if not self._is_plain(watched):
-                verbs = ()
-        self._answers = answers = _answers_of(methods, verbs, self.command_size_limit)
+        openings, verbs, others = _AFTER_GREETING if self.session.host_name else _BEFORE_GREETING
+        functions: tuple[Any, ...] = ()
+        with contextlib.suppress(AttributeError):
+            if self._is_plain(others):
+                functions = verbs.functions_of(self)
+        self._answers = answers = _answers_of(openings, functions, self.command_size_limit)
         return answers
 
-    def _is_plain(self, watched: tuple[Any, ...]) -> bool:
+    def _replies_plainly(self) -> bool:
+        """Tell whether a reply may leave at once; a hook may have changed that since the last one."""
+        return self._is_plain(_REPLYING) and not log.isEnabledFor(logging.INFO)
+
+    def _is_plain(self, methods: Methods) -> bool:
         """Tell whether nothing is done with a command or a reply but what the verbs do.
 
         Args:
-            watched: the functions of the first methods of ``WATCHED``.
+            methods: which of the server's methods must be its own.
         """
         raise NotImplementedError

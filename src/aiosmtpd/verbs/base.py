@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..extensions import Extension, ExtensionTable
     from ..protocol import Connection, Event
     from ..session import Envelope, Session
+    from .at_once import Methods
 
 __all__ = ["MISSING", "Verbs", "_Missing", "syntax", "warn_deprecated"]
 
@@ -76,9 +77,11 @@ class Verbs:
         _greeting_verb: str
         __ident__: str
         _handler_timeout: float | None
+        _idle: bool
         _old_ehlo_hook: bool
         _overdue: bool
         _proxy_timeout: float | None
+        _met: Any
         _replies_sent: int
         _streamed: Any
         _timeout_duration: float | None
@@ -101,7 +104,8 @@ class Verbs:
         async def _next_event(self) -> Event: ...
         def _find_verb(self, verb: str) -> Callable[[str | None], Awaitable[None]] | None: ...
         def _is_in_order(self, verb: str) -> bool: ...
-        def _is_plain(self, watched: tuple[Any, ...]) -> bool: ...
+        def _is_plain(self, methods: Methods) -> bool: ...
+        def _replies_plainly(self) -> bool: ...
         def _may_come(self, verb: str) -> bool: ...
         def _receive(self) -> Awaitable[None]: ...
         def _wake_reader(self) -> None: ...

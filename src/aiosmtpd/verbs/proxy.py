@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ..protocol import ProxyHeader
+from .at_once import OPENING
 from .base import MISSING, Verbs
 
 if TYPE_CHECKING:
@@ -52,17 +53,11 @@ class ProxyOpening(Verbs):
 
     def _open_at_once(self) -> bool:
         """Greet, if nobody has a say in it; tell whether that was all."""
-        transport = self.transport
-        push = getattr(self.push, "__func__", None)
-        if (
-            transport is None
-            or self._verbose
-            or self._proxy_timeout is not None
-            or not self._is_plain((push,))
-        ):
+        if self._verbose or self._proxy_timeout is not None or not self._is_plain(OPENING):
             return False
+        self._idle = True  # before the client can answer
         self._replies_sent += 1
-        transport.write(self._connection.send(self._greeting()))
+        self.transport.write(self._connection.send(self._greeting()))  # type: ignore[union-attr]
         return True
 
     async def _open(self) -> None:

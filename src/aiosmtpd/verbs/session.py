@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,8 @@ from .base import MISSING, Verbs, syntax, warn_deprecated
 
 __all__ = ["SessionVerbs", "is_old_ehlo_hook"]
 
+log = logging.getLogger("mail.log")
+
 
 class SessionVerbs(Verbs):
     """The verbs that change no envelope."""
@@ -22,7 +25,12 @@ class SessionVerbs(Verbs):
     # -- HELO and EHLO ----------------------------------------------------------------------------
 
     def _greet_at_once(self, path: bytes | None, name: bytes | None) -> bytes | None:
-        if path is not None or name is None or hasattr(self.event_handler, "handle_HELO"):
+        if (
+            path is not None
+            or name is None
+            or hasattr(self.event_handler, "handle_HELO")
+            or log.isEnabledFor(logging.INFO)
+        ):
             return None
         self._set_rset_state()
         self.session.extended_smtp = False
@@ -52,6 +60,7 @@ class SessionVerbs(Verbs):
             or name is None
             or hasattr(self.event_handler, "handle_EHLO")
             or hasattr(self, "ehlo_hook")
+            or log.isEnabledFor(logging.INFO)
         ):
             return None
         self._set_rset_state()
@@ -114,7 +123,13 @@ class SessionVerbs(Verbs):
         await self.push(self._default_for(status, replies.OK, "NOOP"))
 
     def _part_at_once(self, path: bytes | None, rest: bytes | None) -> bytes | None:
-        if path is not None or rest is not None or hasattr(self.event_handler, "handle_QUIT"):
+        if (
+            path is not None
+            or rest is not None
+            or self._streamed is not None
+            or hasattr(self.event_handler, "handle_QUIT")
+            or not self._replies_plainly()
+        ):
             return None
         self._connection.end()
         return self._connection.encode(replies.BYE)

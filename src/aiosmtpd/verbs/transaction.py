@@ -178,6 +178,7 @@ class TransactionVerbs(Verbs):
     def _begin_at_once(self, path: bytes | None, rest: bytes | None) -> bytes | None:
         if (
             path is None
+            or self.local_part_limit
             or self._sender_policy is not None
             or hasattr(self.event_handler, "handle_MAIL")
             or not self._is_in_order("MAIL")
@@ -237,6 +238,7 @@ class TransactionVerbs(Verbs):
     def _add_at_once(self, path: bytes | None, rest: bytes | None) -> bytes | None:
         if (
             not path
+            or self.local_part_limit
             or hasattr(self.event_handler, "handle_RCPT")
             or not self._is_in_order("RCPT")
             or len(self.envelope.rcpt_tos) >= self.recipient_limit
@@ -319,6 +321,7 @@ class TransactionVerbs(Verbs):
             or self._streamed is not None
             or hasattr(self.event_handler, "handle_RSET")
             or hasattr(self, "rset_hook")
+            or not self._replies_plainly()
         ):
             return None
         self._set_rset_state()
