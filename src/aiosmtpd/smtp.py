@@ -408,7 +408,9 @@ class SMTP(
         """Gate a command by what holds for all verbs, and give its verb's coroutine."""
         verb = command.verb
         if verb not in _OF_TRANSACTION:
-            self._answers = None  # its hook may change something, as hardly any of MAIL or RCPT does
+            self._answers = (
+                None  # its hook may change something, as hardly any of MAIL or RCPT does
+            )
         if self._filtering:
             self._verb = verb
         self._verbose = log.isEnabledFor(logging.INFO)

@@ -349,3 +349,41 @@ def test_calls_a_command() -> None:
     counts = (500, 1_000, 8_000)
     calls = [count_calls(partial(read, Connection(), RCPT * count, HUGE)) for count in counts]
     assert_linear(counts, calls, most=40)
+
+
+class _Sought(bytes):
+    """Octets that write down how many of them are searched for more than one."""
+
+    def find(self, sub: Any, start: Any = 0, end: Any = None) -> int:
+        return self._search(super().find, sub, start, end)
+
+    def rfind(self, sub: Any, start: Any = 0, end: Any = None) -> int:
+        return self._search(super().rfind, sub, start, end)
+
+    def _search(self, search: Callable[..., int], sub: bytes, start: int, end: int | None) -> int:
+        end = len(self) if end is None else min(end, len(self))
+        if len(sub) > 1:
+            sought.append(max(0, end - start))
+        return search(sub, start, end)
+
+
+sought: list[int] = []
+
+
+@pytest.mark.parametrize("size", [2_000, 100_000, 3_000_000])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_body_without_dots_is_not_searched_for_three_octets(size: int, stream: bool) -> None:
+    """Only where there is a dot, up to the end of a window, for that takes ten times as long."""
+    head = b"From: <anne@example.com>\r\n\r\n"
+    octets = head + LINES["lines"] * (size // 80) + b".\r\n"
+    assert octets.count(b".") == 2
+    connection = Connection()
+    connection.expect_body(stream=stream)
+    connection.buffer.data = _Sought(
+        octets
+    )  # as it is, though it is none that came from a transport
+    sought.clear()
+    while connection.mode is Mode.BODY:
+        assert connection.next_event() is not None
+        connection.buffer.data = _Sought(connection.buffer.data)
+    assert sum(sought) <= min(size, 2 * readers._WINDOW) + 200

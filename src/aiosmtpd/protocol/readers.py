@@ -274,7 +274,11 @@ class BodyReader:
         if not octets.endswith(_END_OF_BODY) or octets[start] == _DOT:
             return None
         end = len(octets) - 3
-        if octets.rfind(_DOT_LINE, start, end) >= 0:
+        if end - start <= _WINDOW:
+            dot_line = octets.rfind(_DOT_LINE, start, end)  # from the end, which is quicker
+        else:
+            dot_line = _find_dot_line(octets, start, end)
+        if dot_line >= 0:
             return None
         content = octets[start:end]
         limit = self._line_limit
