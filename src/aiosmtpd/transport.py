@@ -226,11 +226,14 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         if self._idle and self._write_waiter is None:
             self._since = self._loop.time()  # type: ignore[union-attr]
             data = self._serve_at_once(connection, data)
-            if not data and self._met is None:
-                return
-            connection.buffer.feed(data)
-            if not self._read_on(connection):
-                return
+            if self._met is None:
+                if not data:
+                    return
+                connection.buffer.feed(data)
+                if not self._read_on(connection):
+                    return
+            elif data:
+                connection.buffer.feed(data)
         else:
             connection.buffer.feed(data)
         if self._waiter is not None or self._idle:
@@ -251,8 +254,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         command that a hook has a say in, and every fault.
         """
         try:
-            if self._met is None:
-                self._met = connection.next_event()
+            self._met = connection.next_event()
         except Exception as error:  # the task handles it as it does its own
             self._met = error
         if self._met is not None:

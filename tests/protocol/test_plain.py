@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aiosmtpd.protocol import Command, Connection
 from aiosmtpd.protocol.grammar import parse_reverse_path
-from aiosmtpd.protocol.plain import PLAIN_LIMIT, plain_command
+from aiosmtpd.protocol.plain import PLAIN_LIMIT, as_event, plain_command
 
 Parts = tuple[bytes, bytes | None, bytes | None]
 
@@ -119,6 +119,7 @@ def test_what_is_plain_is_the_same_step_by_step(text: str, end: str, utf8: bool)
     connection.receive_data(octets)
     command = connection.next_event()
     assert isinstance(command, Command)
+    assert as_event(found) == command
     size = found.end() - 2
     assert verb is not None
     if path is None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import functools
 import re
 
+from .events import Command
 from .grammar import PLAIN_MAILBOX
 
-__all__ = ["PLAIN_LIMIT", "plain_command"]
+__all__ = ["PLAIN_LIMIT", "as_event", "plain_command"]
 
 PLAIN_LIMIT = 255
 """The longest plain command in octets, CRLF included. No limit of the grammar is lower."""
@@ -33,3 +34,14 @@ def plain_command() -> re.Pattern[bytes]:
     argument = r"[!-~]++(?: ++[!-~]++)*"
     rule = rf"({verb})(?::<({PLAIN_MAILBOX}|)>)?(?: ({argument}))?\r\n"
     return re.compile(rule.encode("ascii"))
+
+
+def as_event(match: re.Match[bytes]) -> Command:
+    """Give the event that the reader of commands would make of a plain command.
+
+    Args:
+        match: what :func:`plain_command` found.
+    """
+    line = match[0][:-2].decode("ascii")
+    verb, _, argument = line.partition(" ")
+    return Command(verb.upper(), argument or None, len(line))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..protocol import ProtocolError
 from ..protocol.connection import HELD_LIMIT
-from ..protocol.plain import PLAIN_LIMIT, plain_command
+from ..protocol.plain import PLAIN_LIMIT, as_event, plain_command
 from .base import Verbs
 
 if TYPE_CHECKING:
@@ -140,37 +140,40 @@ class AtOnce(Verbs):
     def _serve_at_once(self, connection: Connection, data: bytes) -> bytes:
         """Answer the plain commands that come next; give the octets that are left.
 
+        The first one that cannot be answered is left for the task, as an event.
+
         Args:
             connection: the engine.
             data: what came.
         """
-        if self._verbose or not connection.expects_command():
-            return data  # each command, and what becomes of it, is logged; or it is none
-        if connection.buffer.data:
-            if b"\n" not in data:
-                return data
+        begun = connection.buffer.data
+        if self._verbose or not connection.expects_command() or (begun and b"\n" not in data):
+            return (
+                data  # each command, and what becomes of it, is logged; or it is none, or not yet
+            )
+        if begun:
             data = connection.buffer.take_all() + data
         match, limit, answers = self._answers or self._find_answers()
         octets = b""
         start, size = 0, len(data)
         while (command := match(data, start, start + limit)) is not None:
             verb, path, rest = command.groups()
-            answer = answers.get(verb.upper())
-            if answer is None:
-                break
+            reply = None
             try:
-                reply = answer(self, path, rest)
+                answer = answers.get(verb.upper())
+                if answer is not None:
+                    reply = answer(self, path, rest)
             except ProtocolError:
-                break  # the verb finds it as well, and the task answers it
+                pass  # the verb finds it as well, and the task answers it
             except Exception as error:
-                self._met = error  # for the task, which handles it as it does its own
-                start = command.end()
-                break
+                self._met = error  # the task handles it as it does its own
+            start = command.end()
             if reply is None:
+                if self._met is None:  # an exception may be false
+                    self._met = as_event(command)
                 break
             self._replies_sent += 1
-            octets = octets + reply if start else reply
-            start = command.end()
+            octets = octets + reply if octets else reply
             if start == size or connection.eof:
                 self.transport.write(octets)  # type: ignore[union-attr]
                 if connection.eof:
@@ -180,7 +183,7 @@ class AtOnce(Verbs):
                 break  # others may have their turn of the loop
         if octets:
             connection.hold(octets)
-        return data[start:] if start else data
+        return data[start:]
 
     def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""
