@@ -407,10 +407,10 @@ class SMTP(
     def _run_command(self, command: Command) -> Awaitable[None]:
         """Gate a command by what holds for all verbs, and give its verb's coroutine."""
         verb = command.verb
-        if verb not in _OF_TRANSACTION:
-            self._answers = (
-                None  # its hook may change something, as hardly any of MAIL or RCPT does
-            )
+        if (
+            verb not in _OF_TRANSACTION
+        ):  # of those, hardly any hook changes how commands are answered
+            self._answers = None
         if self._filtering:
             self._verb = verb
         self._verbose = log.isEnabledFor(logging.INFO)

@@ -175,6 +175,16 @@ class TransactionVerbs(Verbs):
 
     # -- the transaction --------------------------------------------------------------------------
 
+    def _parse_rest(self, rest: bytes) -> dict[str, str | None]:
+        """Parse what follows the path of a plain command.
+
+        Raises:
+            MalformedParameters: it is none, or the client did not ask for extensions.
+        """
+        if not self.session.extended_smtp:
+            raise MalformedParameters
+        return parse_parameters(rest.decode(), utf8=self.enable_SMTPUTF8)
+
     def _begin_at_once(self, path: bytes | None, rest: bytes | None) -> bytes | None:
         if (
             path is None
@@ -185,11 +195,7 @@ class TransactionVerbs(Verbs):
             or log.isEnabledFor(logging.INFO)  # since the last command that was run
         ):
             return None
-        given: dict[str, str | None] = {}
-        if rest is not None:
-            if not self.session.extended_smtp:
-                return None
-            given = parse_parameters(rest.decode(), utf8=self.enable_SMTPUTF8)
+        given = {} if rest is None else self._parse_rest(rest)
         address = path.decode() or "<>"
         options = self._note_sender(address, given)
         self._accept_sender(address, options)
@@ -244,11 +250,7 @@ class TransactionVerbs(Verbs):
             or len(self.envelope.rcpt_tos) >= self.recipient_limit
         ):
             return None
-        given: dict[str, str | None] = {}
-        if rest is not None:
-            if not self.session.extended_smtp:
-                return None
-            given = parse_parameters(rest.decode(), utf8=self.enable_SMTPUTF8)
+        given = {} if rest is None else self._parse_rest(rest)
         address = path.decode()
         parameters = self._understand("RCPT", address, given)
         if self.recipient_domain_limit is not None:
