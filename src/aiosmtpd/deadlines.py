@@ -99,7 +99,7 @@ class Deadlines:
         _idle: bool
         _handler_timeout: float | None
         _opened: float
-        _overdue: bool
+        _overdue: int
         _proxy_timeout: float | None
         _registry: _Registry | None
         _since: float
@@ -164,21 +164,23 @@ class Deadlines:
         left = since + limit - self.loop.time() if limit else math.inf
         if left > 0:
             return self._until_next_look(left)
+        self._since = self.loop.time()  # what is done now is not to be done at the next look again
         if waiting or task is None or task.done():
             self._timeout_cb()
-            return math.inf
-        self._overdue = True
-        self._since = self.loop.time()  # it is not to be cancelled at the next look again
-        task.cancel()
+        else:
+            self._overdue += 1
+            task.cancel()
         return self._until_next_look()
 
     def _timeout_cb(self) -> None:
         """Drop a client that was silent for too long."""
-        log.info("%r connection timeout", self.session.peer)
         transport = self.transport
         if transport is None:
             return
-        reads = (self._idle or self._waiter) and not transport.is_closing()
+        closing = transport.is_closing()
+        if not closing and self.session is not None:  # else it could not even be begun
+            log.info("%r connection timeout", self.session.peer)
+        reads = (self._idle or self._waiter) and not closing
         if not reads or transport.get_write_buffer_size():
             transport.abort()  # it does not read either, so close() would wait for ever
         else:

@@ -200,16 +200,20 @@ class Connections:
         self._timer = None
         overdue = self._deadline is not None and self._loop.time() >= self._deadline
         for connection in self:
-            transport = connection.transport
-            said_all = (
-                transport is not None
-                and transport.is_closing()
-                and not transport.get_write_buffer_size()
-            )
-            if overdue or said_all:
+            if overdue or _has_said_all(connection.transport):
                 self._abort(connection)
         if self._open:
             self._arm()
+
+
+def _has_said_all(transport: asyncio.Transport | None) -> bool:
+    """Tell whether a transport only waits for the client to end as well."""
+    if transport is None or not transport.is_closing():
+        return False
+    try:
+        return not transport.get_write_buffer_size()
+    except AttributeError:  # asyncio's of TLS, which a program has closed twice
+        return True
 
 
 class Server(asyncio.AbstractServer):

@@ -26,7 +26,6 @@ class ConnectionTask:
 
     if TYPE_CHECKING:
         session: Session
-        transport: asyncio.Transport | None
         _connection_task: asyncio.Task[None] | None
         _handle_client: Any
         _idle: bool
@@ -74,8 +73,5 @@ class ConnectionTask:
         self._connection_task.add_done_callback(self._task_ended)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        transport = self.transport
-        # It may have been cancelled before its first turn, so that it could not see to the end. One that
-        # did has closed the transport, and asyncio's TLS does not bear to be closed twice.
-        if task.cancelled() and transport is not None and not transport.is_closing():
+        if task.cancelled():  # perhaps before its first turn, so that it could not see to the end
             self._close()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aiosmtpd.extensions import DEFAULT, Extension
-from aiosmtpd.server import Connections, cancel_tasks
+from aiosmtpd.server import Connections, _has_said_all, cancel_tasks
 from aiosmtpd.session import Envelope
 from aiosmtpd.smtp import SMTP
 from aiosmtpd.testing import MemoryTransport, RecordingHandler
@@ -181,6 +181,32 @@ def test_a_hook_that_is_overdue_is_cancelled_once(connect: Connect, loop: Manual
     assert all(other.over for other in others)
 
 
+def test_a_hook_that_is_cancelled_twice_and_goes_on(connect: Connect) -> None:
+    told: list[str] = []
+
+    async def insist(*_: Any) -> str:
+        while len(told) < 2:
+            try:
+                await asyncio.sleep(100)
+            except asyncio.CancelledError:
+                told.append("cancelled")
+        return "250 after all"
+
+    async def be_cancelled(*_: Any) -> str:
+        waiter = asyncio.get_running_loop().create_future()
+        waiter.cancel()
+        await waiter
+        raise AssertionError
+
+    hooks = SimpleNamespace(handle_NOOP=insist, handle_RSET=be_cancelled)
+    wire = connect(hooks, handler_timeout=10)
+    assert wire.say("NOOP") == []
+    wire.wait(21)
+    assert wire.heard() == ["250 after all"]
+    assert wire.say("RSET") == ["451 4.3.0 Error: local error in processing"]
+    assert wire.open
+
+
 # -- closed -------------------------------------------------------------------------------------------
 
 
@@ -217,6 +243,57 @@ def test_a_transport_is_closed_once(
     assert closings == [True]
     assert wire.over
     monkeypatch.undo()
+
+
+def test_what_a_hook_has_closed_is_not_closed_again(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def close(server: SMTP, *_: Any) -> str:
+        assert server.transport is not None
+        server.transport.close()
+        return "221 Bye"
+
+    wire = connect(SimpleNamespace(handle_QUIT=close))
+    closings = _closings(wire, monkeypatch)
+    wire.say("QUIT")
+    assert closings == [True]
+    monkeypatch.undo()
+
+
+def test_a_client_that_takes_its_time_to_end_is_left_it(
+    connect: Connect,
+    loop: ManualLoop,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "mail.log")
+    registry = Connections(loop)
+
+    class Server(SMTP):
+        _registry = registry
+
+    wire = connect(cls=Server, timeout=20)
+    closings = _closings(wire, monkeypatch)
+    others = [connect(cls=Server, timeout=22 + number) for number in range(5)]
+    wire.wait(30)
+    assert closings == [True]
+    assert wire.server.transport is not None  # though others were looked after meanwhile
+    assert all(other.over for other in others)
+    wire.wait(11)
+    assert wire.over
+    assert caplog.messages.count("('192.0.2.1', 2525) connection timeout") == 6
+    monkeypatch.undo()
+
+
+def test_a_closing_server_is_done_with_what_was_closed_twice() -> None:
+    class Closed(asyncio.Transport):
+        def is_closing(self) -> bool:
+            return True
+
+        def get_write_buffer_size(self) -> int:
+            raise AttributeError  # as asyncio's TLS does then
+
+    assert _has_said_all(Closed())
 
 
 def test_one_deadline_that_fails_is_not_the_end_of_all(

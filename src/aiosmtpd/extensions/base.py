@@ -106,7 +106,8 @@ class Extension:
     of that name of the server itself goes first.
 
     The other methods must not wait. They may be called outside of the connection's task, so that there
-    is no current task then, nor a context variable that a hook set.
+    is no current task then, nor a context variable that a hook set. About a command that one of them
+    refuses they may be asked twice.
 
     Attributes:
         name: its keyword in the EHLO reply, in upper case.

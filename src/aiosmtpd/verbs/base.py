@@ -79,7 +79,7 @@ class Verbs:
         _handler_timeout: float | None
         _idle: bool
         _old_ehlo_hook: bool
-        _overdue: bool
+        _overdue: int
         _proxy_timeout: float | None
         _met: Any
         _replies_sent: int

@@ -245,7 +245,7 @@ class ChunkVerbs(TransactionVerbs):
         goes_on = True
         if isinstance(error, asyncio.CancelledError):
             task = asyncio.current_task()
-            goes_on = self._overdue or (task is not None and not task.cancelling())
+            goes_on = self._overdue > 0 or (task is not None and not task.cancelling())
             if self._streamed is not None:
                 self._streamed.task.cancel()
         if self._streamed is not None:
