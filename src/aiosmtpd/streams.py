@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from .protocol import BodyChunk, BodyEnd, BodyError, BodyIncomplete, Connection, Event
 
-__all__ = ["BodyStream", "ChunkStream", "StreamReaderFace", "StreamWriterFace"]
+__all__ = ["BodyStream", "ChunkStream", "StreamReaderFace", "StreamWriterFace", "close_once"]
 
 _LIMIT = 65536
 
@@ -214,6 +214,13 @@ def _wake(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
+def close_once(transport: asyncio.Transport) -> None:
+    """Close a transport, unless somebody has: asyncio's of TLS does not bear to be closed twice."""
+    # What stands in for a transport in a test of somebody's may answer with anything.
+    if transport.is_closing() is not True:
+        transport.close()
+
+
 class StreamReaderFace:
     """Read raw octets of a connection inside a verb, like an :class:`asyncio.StreamReader`."""
 
@@ -326,7 +333,7 @@ class StreamWriterFace:
     def close(self) -> None:
         """Close the connection, once everything is written."""
         self._protocol._flush()
-        self.transport.close()
+        close_once(self.transport)
 
     def is_closing(self) -> bool:
         """Whether the connection is closed or about to be."""

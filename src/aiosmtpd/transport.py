@@ -29,7 +29,7 @@ from .protocol import (
 from .protocol import reply as replies
 from .receiving import share_read_buffer
 from .replying import Replying
-from .streams import StreamReaderFace, StreamWriterFace
+from .streams import StreamReaderFace, StreamWriterFace, close_once
 from .task import ConnectionTask
 
 if TYPE_CHECKING:
@@ -535,13 +535,13 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         self._connection.receive_eof()
         # Under TLS the client's own goodbye has to be read, or the transport would never close.
         self._resume_reading()
+        if self._writer_face is not None:
+            self._writer_face.close()
+        elif self.transport is not None:
+            self._flush()
+            close_once(self.transport)
         if self.transport is None:
             self._cancel_timer()
-        # asyncio's TLS does not bear to be closed twice; and what stands in for a transport in a test of
-        # somebody's may answer with anything.
-        elif self.transport.is_closing() is not True:
-            self._flush()
-            self.transport.close()
 
     def shut_down(self) -> None:
         """End the connection from this side (RFC 5321 section 3.8).
