@@ -11,12 +11,13 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from .protocol import Connection, Mode
 
 if TYPE_CHECKING:
     from .session import Session
+    from .transport import ConnectionRegistry
 
 __all__ = ["Deadlines", "Watch"]
 
@@ -82,13 +83,6 @@ def _check(connection: Deadlines) -> float:
         return math.inf
 
 
-class _Registry(Protocol):
-    """The register of a server's connections."""
-
-    def look_in(self, seconds: float, /) -> None:
-        """Have each connection check its deadline in so many seconds, or sooner."""
-
-
 class Deadlines:
     """The deadlines of a connection; :class:`~aiosmtpd.transport.ConnectionProtocol` has the rest."""
 
@@ -101,7 +95,7 @@ class Deadlines:
         _opened: float
         _overdue: int
         _proxy_timeout: float | None
-        _registry: _Registry | None
+        _registry: ConnectionRegistry | None
         _since: float
         _connection_task: asyncio.Task[None] | None
         _timeout_duration: float | None

@@ -309,9 +309,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
             if task is not None or in_body:
                 self._wake_reader()
             self._wake(self._write_waiter)
-        elif task is not None and not (
-            in_body or self._handshaking
-        ):  # which learns of it by itself
+        elif task is not None and not (in_body or self._handshaking):  # these learn of it
             task.cancel()
         self._write_waiter = None  # there is nobody to wait for
         self._cancel_timer()
@@ -338,8 +336,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
             return
         waiter, self._waiter = self._waiter, None
         self._idle = False
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        self._wake(waiter)
 
     @staticmethod
     def _wake(waiter: asyncio.Future[None] | None) -> None:
@@ -422,9 +419,8 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         Args:
             opened: whether the client has been greeted.
         """
-        self._connection_task = (
-            asyncio.current_task()
-        )  # in which a hook may run before it is returned
+        # A task that starts eagerly runs before whoever makes it has it.
+        self._connection_task = asyncio.current_task()
         log.info("%r handling connection", self.session.peer)
         connection = self._connection
         buffer = connection.buffer

@@ -64,12 +64,6 @@ class ReceiveBuffer:
         self.start = 0
         return data[start:]
 
-    def take_all(self) -> bytes:
-        """Take all octets."""
-        taken = self.data[self.start :]
-        self.clear()
-        return taken
-
     def take(self, count: int) -> bytes:
         """Take the next ``count`` octets, or as many as there are."""
         taken = self.data[self.start : self.start + count]

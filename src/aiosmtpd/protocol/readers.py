@@ -133,9 +133,9 @@ class CommandReader(_LineReader):
     mode = Mode.COMMAND
 
     def __init__(self, limit: int, *, utf8: bool) -> None:
-        self._limit = limit
+        super().__init__(limit)
         self._utf8 = utf8
-        self._is_last = self.dropping = self.done = False
+        self.done = False
 
     def read(self, buffer: ReceiveBuffer) -> Command | None:
         """Give the next :class:`~aiosmtpd.protocol.Command`."""

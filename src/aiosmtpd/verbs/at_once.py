@@ -146,13 +146,13 @@ class AtOnce(Verbs):
             connection: the engine.
             data: what came.
         """
-        begun = connection.buffer.data
+        buffer = connection.buffer
+        begun = buffer.data
+        # Each command, and what becomes of it, is logged; or it is none, or not yet.
         if self._verbose or not connection.expects_command() or (begun and b"\n" not in data):
-            return (
-                data  # each command, and what becomes of it, is logged; or it is none, or not yet
-            )
+            return data
         if begun:
-            data = connection.buffer.take_all() + data
+            data = buffer.take(len(buffer)) + data
         match, limit, answers = self._answers or self._find_answers()
         octets = b""
         start, size = 0, len(data)
