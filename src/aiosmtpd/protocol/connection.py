@@ -10,11 +10,21 @@ comes next in the stream of octets: :meth:`Connection.expect_body` after 354,
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from .buffer import ReceiveBuffer
 from .chunks import ChunkReader
 from .errors import BodyIncomplete
 from .events import ConnectionClosed, Event
-from .readers import AuthResponseReader, BodyReader, CommandReader, Mode, ProxyReader
+from .readers import (
+    AuthResponseReader,
+    BodyReader,
+    CommandReader,
+    Mode,
+    OverlongLineReader,
+    ProxyReader,
+    command_reader,
+)
 from .reply import encode_reply
 
 __all__ = ["AUTH_LINE_LIMIT", "HELD_LIMIT", "Connection"]
@@ -26,6 +36,15 @@ AUTH_LINE_LIMIT = 12288
 _BODY_READERS = (BodyReader, ChunkReader)
 HELD_LIMIT = 16384
 """Octets of replies that are held back while a client pipelines; few groups of commands have more."""
+
+_Reader: TypeAlias = (
+    CommandReader
+    | OverlongLineReader
+    | AuthResponseReader
+    | BodyReader
+    | ChunkReader
+    | ProxyReader
+)
 
 # What is said last goes out at once, since a hook may close the transport right after it; and so does
 # what TLS follows, which must not go into it.
@@ -47,18 +66,16 @@ class Connection:
         held: the replies that are held back.
     """
 
-    __slots__ = ("_commands", "_encoding", "_held_size", "_reader", "buffer", "eof", "held")
+    __slots__ = ("_commands", "_encoding", "_reader", "buffer", "eof", "held")
 
     def __init__(
         self, *, command_limit: int = AUTH_LINE_LIMIT, utf8: bool = False, proxy: bool = False
     ) -> None:
         self.buffer = ReceiveBuffer()
         self.eof = False
-        self.held: list[bytes] = []
-        self._held_size = 0
-        self._commands = CommandReader(command_limit, utf8=utf8)
-        self._reader: CommandReader | AuthResponseReader | BodyReader | ChunkReader | ProxyReader
-        self._reader = ProxyReader() if proxy else self._commands
+        self.held = b""
+        self._commands = command_reader(command_limit, utf8=utf8)
+        self._reader: _Reader = ProxyReader() if proxy else self._commands
         self._encoding = "utf-8" if utf8 else "ascii"
 
     @property
@@ -68,7 +85,7 @@ class Connection:
 
     def expects_command(self) -> bool:
         """Tell whether the next octet of the buffer, come or to come, is the first of a command."""
-        return self._reader is self._commands and not self._commands.dropping
+        return self._reader is self._commands
 
     @property
     def streaming(self) -> bool:
@@ -104,17 +121,18 @@ class Connection:
             BodyError: the same for a body. Of a streamed body it is raised when it is found, and
                 :class:`~aiosmtpd.protocol.BodyEnd` follows; of a whole one at its true end.
         """
-        reader = self._reader
-        if reader is not self._commands:
+        reader, commands, buffer = self._reader, self._commands, self.buffer
+        event: Event | None = None
+        if reader is not commands:
             try:
-                event = reader.read(self.buffer)
+                event = reader.read(buffer)
             finally:
                 if reader.done:
-                    self._reader = self._commands
-        elif self.buffer.data:
-            event = reader.read(self.buffer)
-        else:
-            event = None
+                    self._reader = commands
+        elif buffer.data:
+            event = commands.read(buffer)
+            if event is None and len(buffer) > commands.limit:
+                self._reader = OverlongLineReader(buffer)
         if event is None and self.eof:
             return self._end()
         return event
@@ -152,7 +170,6 @@ class Connection:
     def start_tls(self) -> None:
         """Forget what came before TLS, so that nobody can slip commands in (RFC 3207 section 4.2)."""
         self.buffer.clear()
-        self._commands.restart()
         self._reader = self._commands
 
     def _end(self) -> ConnectionClosed:
@@ -174,28 +191,21 @@ class Connection:
         Args:
             status: the reply without its final CRLF.
         """
-        octets = self.encode(status)
+        octets = encode_reply(status, self._encoding)
         if not self.buffer.data:
-            if not self._held_size:
+            if not self.held:
                 return octets
-        elif self._held_size < HELD_LIMIT and not octets.startswith(_LAST_REPLIES):
-            self.hold(octets)
+        elif len(self.held) < HELD_LIMIT and not octets.startswith(_LAST_REPLIES):
+            self.held += octets
             return b""
-        self.held.append(octets)
+        self.held += octets
         return self.flush()
 
     def encode(self, status: str | bytes) -> bytes:
         """Give the octets of a reply, in what the client may be sent; arguments as :meth:`send`."""
         return encode_reply(status, self._encoding)
 
-    def hold(self, octets: bytes) -> None:
-        """Hold the octets of replies back, to leave with those to the commands that are buffered."""
-        self.held.append(octets)
-        self._held_size += len(octets)
-
     def flush(self) -> bytes:
         """Give the replies that were held back."""
-        octets = b"".join(self.held)
-        self.held.clear()
-        self._held_size = 0
+        octets, self.held = self.held, b""
         return octets

@@ -9,6 +9,7 @@ is bounded by its limit.
 from __future__ import annotations
 
 import enum
+import functools
 import io
 import re
 from typing import ClassVar, Protocol
@@ -25,7 +26,16 @@ from .errors import (
 )
 from .events import AuthResponse, Body, BodyChunk, BodyEnd, Command, Event, ProxyHeader
 
-__all__ = ["AuthResponseReader", "BodyReader", "CommandReader", "Mode", "ProxyReader", "Reader"]
+__all__ = [
+    "AuthResponseReader",
+    "BodyReader",
+    "CommandReader",
+    "Mode",
+    "OverlongLineReader",
+    "ProxyReader",
+    "Reader",
+    "command_reader",
+]
 
 # Makes a named tuple without a call of its __new__, which is Python code; one is made for each command.
 _new = tuple.__new__
@@ -72,43 +82,19 @@ class Reader(Protocol):
         ...
 
 
-class _LineReader:
-    """Lines ended by LF, at most ``limit`` octets long; what is longer is dropped to its end.
+def _take_line(buffer: ReceiveBuffer, limit: int) -> bytes | None:
+    """Take a line without its end, or None while it is not all there.
 
-    Attributes:
-        dropping: whether the rest of a line that is too long is still to come.
+    Raises:
+        CommandTooLong: it has more octets than ``limit``, its end included.
     """
-
-    __slots__ = ("_is_last", "_limit", "dropping")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self.dropping = False
-        self._is_last = False
-
-    def restart(self) -> None:
-        """Forget the line that is being read."""
-        self.dropping = False
-
-    def _read_line(self, buffer: ReceiveBuffer) -> bytes | None:
-        line = buffer.take_line()
-        if line is None or self.dropping or len(line) > self._limit:
-            return self._drop_line(buffer, line)
-        # CRLF ends a command; a bare LF does so as well, since 1.4 and many scripts rely on it.
-        return line.removesuffix(b"\n").removesuffix(b"\r")
-
-    def _drop_line(self, buffer: ReceiveBuffer, line: bytes | None) -> bytes | None:
-        """Drop what cannot become a line within the limit; raise once it came to its end."""
-        if line is not None:
-            is_last = self._is_last if self.dropping else _announces_chunk(line)
-            self.dropping = False
-            raise _marked(CommandTooLong(), is_last)
-        if not self.dropping and len(buffer) > self._limit:
-            self.dropping = True
-            self._is_last = _announces_chunk(buffer.peek(5))
-        if self.dropping:
-            buffer.clear()
+    line = buffer.take_line()
+    if line is None:
         return None
+    if len(line) > limit:
+        raise _marked(CommandTooLong(), _announces_chunk(line))
+    # CRLF ends a command; a bare LF does so as well, since 1.4 and many scripts rely on it.
+    return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _announces_chunk(line: bytes) -> bool:
@@ -121,25 +107,29 @@ def _marked(fault: ProtocolError, is_last: bool) -> ProtocolError:
     return fault
 
 
-class CommandReader(_LineReader):
-    """Command lines (RFC 5321 section 2.4).
+class CommandReader:
+    """Command lines (RFC 5321 section 2.4). It keeps nothing, so that connections share it.
 
     Args:
         limit: the longest line in octets, its end included.
         utf8: whether an argument may hold octets above 127 (RFC 6531 section 3.1).
+
+    Attributes:
+        limit: the same. Once there is more in the buffer and no line, it is for
+            :class:`OverlongLineReader`.
     """
 
-    __slots__ = ("_utf8", "done")
+    __slots__ = ("_utf8", "done", "limit")
     mode = Mode.COMMAND
 
     def __init__(self, limit: int, *, utf8: bool) -> None:
-        super().__init__(limit)
+        self.limit = limit
         self._utf8 = utf8
         self.done = False
 
     def read(self, buffer: ReceiveBuffer) -> Command | None:
         """Give the next :class:`~aiosmtpd.protocol.Command`."""
-        line = self._read_line(buffer)
+        line = _take_line(buffer, self.limit)
         if line is None:
             return None
         if not line:
@@ -169,28 +159,66 @@ class CommandReader(_LineReader):
             raise NonAsciiCommand
 
 
-class AuthResponseReader(_LineReader):
+@functools.lru_cache(maxsize=64)
+def command_reader(limit: int, *, utf8: bool) -> CommandReader:
+    """Give the reader of commands that all connections with these arguments share."""
+    return CommandReader(limit, utf8=utf8)
+
+
+class OverlongLineReader:
+    """The rest of a line that is longer than it may be: dropped as it comes.
+
+    Args:
+        buffer: what came of the line.
+    """
+
+    __slots__ = ("_is_last", "done")
+    mode = Mode.COMMAND
+
+    def __init__(self, buffer: ReceiveBuffer) -> None:
+        self._is_last = _announces_chunk(buffer.peek(5))
+        self.done = False
+        buffer.clear()
+
+    def read(self, buffer: ReceiveBuffer) -> None:
+        """Drop octets up to the end of the line.
+
+        Raises:
+            CommandTooLong: the end has come.
+        """
+        if buffer.take_line() is None:
+            buffer.clear()
+            return
+        self.done = True
+        raise _marked(CommandTooLong(), self._is_last)
+
+
+class AuthResponseReader:
     """One line that answers a challenge (RFC 4954 section 4).
 
     Args:
         limit: the longest line in octets, its end included; 12,288 as section 4 asks.
     """
 
-    __slots__ = ("done",)
+    __slots__ = ("_limit", "_overlong", "done")
     mode = Mode.AUTH
 
     def __init__(self, limit: int) -> None:
-        super().__init__(limit)
+        self._limit = limit
+        self._overlong: OverlongLineReader | None = None
         self.done = False
 
     def read(self, buffer: ReceiveBuffer) -> AuthResponse | None:
         """Give the :class:`~aiosmtpd.protocol.AuthResponse`."""
         self.done = True  # also when the line is refused: it was read to its end
-        line = self._read_line(buffer)
-        if line is None:
-            self.done = False
-            return None
-        return AuthResponse(line)
+        if self._overlong is not None:
+            self._overlong.read(buffer)
+        elif (line := _take_line(buffer, self._limit)) is not None:
+            return AuthResponse(line)
+        elif len(buffer) > self._limit:
+            self._overlong = OverlongLineReader(buffer)
+        self.done = False
+        return None
 
 
 class ProxyReader:

@@ -182,7 +182,7 @@ class AtOnce(Verbs):
             if not connection.expects_command() or len(octets) >= HELD_LIMIT:
                 break  # others may have their turn of the loop
         if octets:
-            connection.hold(octets)
+            connection.held += octets
         return data[start:]
 
     def _find_answers(self) -> _Answers:
