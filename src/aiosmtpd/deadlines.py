@@ -139,7 +139,10 @@ class Deadlines:
         # The shortest limit is the longest time without a look, so that it misses none.
         if self._proxy_timeout and self._connection.mode is Mode.PROXY:
             left = min(left, self._proxy_timeout)
-        return min(left, self._timeout_duration or math.inf, self._handler_timeout or math.inf)
+        for limit in (self._timeout_duration, self._handler_timeout):
+            if limit and limit < left:
+                left = limit
+        return left
 
     def check_deadline(self) -> float:
         """Act if whoever is waited for has been too long about it.

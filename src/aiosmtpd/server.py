@@ -115,6 +115,8 @@ class Connections:
         """
         if hasattr(protocol, "_registry"):
             protocol._registry = self
+            if getattr(protocol, "_loop", self) is None:
+                protocol._loop = self._loop  # sooner than by asking which one runs
 
     def add(self, connection: ConnectionProtocol) -> None:
         """Note that a connection was made."""

@@ -41,6 +41,7 @@ from .protocol import (
     ProtocolError,
 )
 from .protocol import reply as replies
+from .protocol.plain import PLAIN_LIMIT
 from .session import Envelope, Session
 from .settings import (
     checked_call_limits,
@@ -62,6 +63,7 @@ from .verbs import (
     TLSSetupException,
     TlsVerbs,
     auth_mechanism,
+    note_own_methods,
     syntax,
 )
 from .verbs.base import _Missing
@@ -72,7 +74,6 @@ if TYPE_CHECKING:
 
     from .auth import Mechanism
     from .networks import Networks
-    from .verbs.at_once import Methods
 
 __all__ = [
     "BOGUS_LIMIT",
@@ -434,15 +435,11 @@ class SMTP(
         method = getattr(self, intern("smtp_" + verb), None) or self._find_verb(verb)
         return self._answer_unknown(verb) if method is None else method(command.argument)
 
-    def _is_plain(self, methods: Methods) -> bool:
-        try:
-            functions = methods.functions_of(self)
-        except AttributeError:
-            return False
+    def _changes_nothing(self) -> bool:
         return (
-            functions == _own_functions(methods.names)
-            and not (self._filtering or self._handler_lists_hooks)
+            not (self._filtering or self._handler_lists_hooks)
             and not (self._call_limits or self.command_size_limits)
+            and self.command_size_limit + 2 >= PLAIN_LIMIT
             and self._tls_handshake_okay
             and (not self.require_starttls or self._tls_protocol is not None)
         )
@@ -586,6 +583,4 @@ class SMTP(
         return status
 
 
-@functools.cache
-def _own_functions(names: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple(getattr(SMTP, name) for name in names)
+note_own_methods(SMTP)

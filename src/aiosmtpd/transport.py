@@ -208,7 +208,9 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
             self._connection.expect_no_proxy()
         self.envelope = self._create_envelope()
         self._learn_tls()
-        log.info("Peer: %r", session.peer)
+        self._verbose = log.isEnabledFor(logging.INFO)
+        if self._verbose:
+            log.info("Peer: %r", session.peer)
         self._reset_timeout()
         if self._proxy_timeout is not None:
             self._opened = self._since
@@ -305,7 +307,9 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         in_body = self._connection.mode is Mode.BODY
         self._connection.receive_eof()
         task = self._connection_task
-        if self._waits_for_client():
+        if task is not None and task.done():
+            pass  # there is nobody to tell
+        elif self._waits_for_client():
             if task is not None or in_body:
                 self._wake_reader()
             self._wake(self._write_waiter)
@@ -419,8 +423,8 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         Args:
             opened: whether the client has been greeted.
         """
-        # A task that starts eagerly runs before whoever makes it has it.
-        self._connection_task = asyncio.current_task()
+        if self._connection_task is None:  # it starts eagerly, before whoever makes it has it
+            self._connection_task = asyncio.current_task()
         log.info("%r handling connection", self.session.peer)
         connection = self._connection
         buffer = connection.buffer
@@ -441,6 +445,8 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
                         self._idle = True
                         await self._receive()
                         self._idle = False
+                        if connection.ended and self._met is None:
+                            break
                         continue  # a message that is asked for is finished before any goodbye
                     elif isinstance(event, (Command, Body, BodyError)):
                         self._since = loop.time()

@@ -1,6 +1,6 @@
 """The verbs of the server, in groups; :class:`aiosmtpd.smtp.SMTP` is made of them."""
 
-from .at_once import AtOnce
+from .at_once import AtOnce, note_own_methods
 from .auth import AuthMechanismType, AuthVerbs, auth_mechanism
 from .base import MISSING, syntax
 from .chunks import ChunkVerbs
@@ -23,5 +23,6 @@ __all__ = [
     "TlsVerbs",
     "TransactionVerbs",
     "auth_mechanism",
+    "note_own_methods",
     "syntax",
 ]

@@ -9,7 +9,6 @@ whoever overrides the verb has therefore overridden that as well.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 from collections.abc import Awaitable, Callable
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..protocol import Connection
 
-__all__ = ["OPENING", "AtOnce", "Methods", "at_once"]
+__all__ = ["OPENING", "AtOnce", "Methods", "at_once", "note_own_methods"]
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Awaitable[None]])
 _Answer = Callable[[Any, bytes | None, bytes | None], bytes | None]
@@ -42,48 +41,69 @@ class Methods:
         names: of the methods; at least two.
 
     Attributes:
-        names: the same.
         functions_of: gives the functions of a server's methods, in one step, for it is done for each
             connection. It finds what a program has set on the instance as well, and raises
             AttributeError where that has no function.
+        own: the functions of :class:`~aiosmtpd.smtp.SMTP` itself.
     """
+
+    own: tuple[Any, ...]
 
     def __init__(self, *names: str) -> None:
-        self.names = names
+        self._names = names
         self.functions_of = attrgetter(*(f"{name}.__func__" for name in names))
 
+    def note_own(self, server: type) -> None:
+        """Note the functions of the class, before programs change it."""
+        self.own = tuple(getattr(server, name) for name in self._names)
 
-class _Answering(NamedTuple):
-    """What may be answered at once in a part of the session.
 
-    Attributes:
-        openings: what plain commands begin with.
-        verbs: the methods of their verbs.
-        others: the methods that commands and replies go through besides.
+class _Part:
+    """A part of the session, by what may be answered at once in it.
+
+    Args:
+        verbs: the names of the methods of the verbs, by what plain commands begin with.
+        others: the names of the methods that commands and replies go through besides.
     """
 
-    openings: tuple[bytes, ...]
-    verbs: Methods
-    others: Methods
+    def __init__(self, verbs: dict[bytes, str], others: tuple[str, ...]) -> None:
+        self.openings = tuple(verbs)
+        self.methods = Methods(*verbs.values(), *others)
 
+    @functools.cached_property
+    def answers(self) -> _Answers:
+        """What is answered at once where all methods are the server's own."""
+        return _answers_of(self.openings, self.methods.own[: len(self.openings)])
+
+
+_REPLY = ("push", "_call_handler_hook")
 
 OPENING = Methods(
     "push", "connection_made", "_handle_client", "_create_session", "_create_envelope"
 )
 """What has a say in how a connection opens."""
 
-_REPLYING = Methods("push", "_call_handler_hook")
-_BEFORE_GREETING = _Answering(
-    (b"HELO", b"EHLO", b"QUIT"), Methods("smtp_HELO", "smtp_EHLO", "smtp_QUIT"), _REPLYING
+_REPLYING = Methods(*_REPLY)
+_BEFORE_GREETING = _Part(
+    {b"HELO": "smtp_HELO", b"EHLO": "smtp_EHLO", b"QUIT": "smtp_QUIT"},
+    (*_REPLY, "_set_rset_state"),
 )
-_AFTER_GREETING = _Answering(
-    (b"MAIL FROM", b"RCPT TO", b"DATA", b"RSET", b"QUIT"),
-    Methods("smtp_MAIL", "smtp_RCPT", "smtp_DATA", "smtp_RSET", "smtp_QUIT"),
-    Methods(
-        *_REPLYING.names,
-        *("check_helo_needed", "check_auth_needed", "_getaddr", "_strip_command_keyword"),
-    ),
+_AFTER_GREETING = _Part(
+    {
+        b"MAIL FROM": "smtp_MAIL",
+        b"RCPT TO": "smtp_RCPT",
+        b"DATA": "smtp_DATA",
+        b"RSET": "smtp_RSET",
+        b"QUIT": "smtp_QUIT",
+    },
+    (*_REPLY, "check_helo_needed", "check_auth_needed", "_getaddr", "_strip_command_keyword"),
 )
+
+
+def note_own_methods(server: type) -> None:
+    """Note the methods of the class that nobody has changed yet."""
+    for methods in (OPENING, _REPLYING, _BEFORE_GREETING.methods, _AFTER_GREETING.methods):
+        methods.note_own(server)
 
 
 def at_once(answer: _Answer) -> Callable[[_Verb], _Verb]:
@@ -108,26 +128,22 @@ class _Answers(NamedTuple):
     """What is answered at once on a connection.
 
     Attributes:
-        match: finds a plain command.
-        limit: the longest one in octets, CRLF included.
+        command: matches a plain command.
         by_opening: what answers, by what the command begins with.
     """
 
-    match: Callable[..., re.Match[bytes] | None]
-    limit: int
+    command: re.Pattern[bytes]
     by_opening: dict[bytes, _Answer]
 
 
 @functools.lru_cache(maxsize=64)
-def _answers_of(
-    openings: tuple[bytes, ...], functions: tuple[Any, ...], size_limit: int
-) -> _Answers:
+def _answers_of(openings: tuple[bytes, ...], functions: tuple[Any, ...]) -> _Answers:
     by_opening = {}
-    for opening, function in zip(openings, functions, strict=False):
+    for opening, function in zip(openings, functions, strict=True):
         marked, answer = getattr(function, "__smtp_at_once__", (None, None))
         if marked is function and answer is not None:
             by_opening[opening] = answer
-    return _Answers(plain_command().match, min(PLAIN_LIMIT, size_limit + 2), by_opening)
+    return _Answers(plain_command(), by_opening)
 
 
 class AtOnce(Verbs):
@@ -146,34 +162,37 @@ class AtOnce(Verbs):
             connection: the engine.
             data: what came.
         """
-        buffer = connection.buffer
-        begun = buffer.data
-        # Each command, and what becomes of it, is logged; or it is none, or not yet.
-        if self._verbose or not connection.expects_command() or (begun and b"\n" not in data):
+        # Each command, and what becomes of it, is logged; or it is none.
+        if self._verbose or not connection.expects_command():
             return data
-        if begun:
-            data = buffer.take(len(buffer)) + data
-        match, limit, answers = self._answers or self._find_answers()
+        if connection.buffer.data or len(data) > PLAIN_LIMIT:
+            return self._serve_group(connection, data)
+        command, answers = self._answers or self._find_answers()
+        found = command.fullmatch(data)
+        if found is None:
+            return self._serve_group(connection, data)
+        reply = self._answer_at_once(found, answers)
+        if reply is not None:
+            self.transport.write(reply)  # type: ignore[union-attr]
+            if connection.eof:
+                self._finish_at_once()
+        return b""
+
+    def _serve_group(self, connection: Connection, data: bytes) -> bytes:
+        """Do the same for the commands of a client that pipelines, or that sends them in pieces."""
+        if connection.buffer.data:
+            if b"\n" not in data:
+                return data
+            data = connection.buffer.take(len(connection.buffer)) + data
+        command, answers = self._answers or self._find_answers()
         octets = b""
         start, size = 0, len(data)
-        while (command := match(data, start, start + limit)) is not None:
-            verb, path, rest = command.groups()
-            reply = None
-            try:
-                answer = answers.get(verb.upper())
-                if answer is not None:
-                    reply = answer(self, path, rest)
-            except ProtocolError:
-                pass  # the verb finds it as well, and the task answers it
-            except Exception as error:
-                self._met = error  # the task handles it as it does its own
-            start = command.end()
+        while (found := command.match(data, start, start + PLAIN_LIMIT)) is not None:
+            start = found.end()
+            reply = self._answer_at_once(found, answers)
             if reply is None:
-                if self._met is None:  # an exception may be false
-                    self._met = as_event(command)
                 break
-            self._replies_sent += 1
-            octets = octets + reply if octets else reply
+            octets += reply
             if start == size or connection.eof:
                 self.transport.write(octets)  # type: ignore[union-attr]
                 if connection.eof:
@@ -181,28 +200,62 @@ class AtOnce(Verbs):
                 return b""
             if not connection.expects_command() or len(octets) >= HELD_LIMIT:
                 break  # others may have their turn of the loop
-        if octets:
-            connection.held += octets
+        connection.held += octets
         return data[start:]
+
+    def _answer_at_once(
+        self, command: re.Match[bytes], answers: dict[bytes, _Answer]
+    ) -> bytes | None:
+        """Answer a plain command; None leaves it for the task, with what it failed with."""
+        opening, path, rest = command.groups()
+        answer = answers.get(opening) or answers.get(opening.upper())
+        reply = None
+        if answer is not None:
+            try:
+                reply = answer(self, path, rest)
+            except ProtocolError:
+                pass  # the verb finds it as well, and the task answers it
+            except Exception as error:
+                self._met = error  # the task handles it as it does its own
+                return None
+        if reply is None:
+            self._met = as_event(command)
+        else:
+            self._replies_sent += 1
+        return reply
 
     def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""
-        openings, verbs, others = _AFTER_GREETING if self.session.host_name else _BEFORE_GREETING
-        functions: tuple[Any, ...] = ()
-        with contextlib.suppress(AttributeError):
-            if self._is_plain(others):
-                functions = verbs.functions_of(self)
-        self._answers = answers = _answers_of(openings, functions, self.command_size_limit)
+        part = _AFTER_GREETING if self.session.host_name else _BEFORE_GREETING
+        methods, count = part.methods, len(part.openings)
+        try:
+            functions = methods.functions_of(self)
+        except AttributeError:
+            functions = ()
+        if not self._changes_nothing() or functions[count:] != methods.own[count:]:
+            answers = _answers_of((), ())
+        elif functions == methods.own:
+            answers = part.answers
+        else:
+            answers = _answers_of(part.openings, functions[:count])
+        self._answers = answers
         return answers
+
+    def _has_own(self, methods: Methods) -> bool:
+        """Tell whether methods are the server's own."""
+        try:
+            return methods.functions_of(self) == methods.own
+        except AttributeError:
+            return False
 
     def _replies_plainly(self) -> bool:
         """Tell whether a reply may leave at once; a hook may have changed that since the last one."""
-        return self._is_plain(_REPLYING) and not log.isEnabledFor(logging.INFO)
+        return (
+            self._has_own(_REPLYING)
+            and self._changes_nothing()
+            and not log.isEnabledFor(logging.INFO)
+        )
 
-    def _is_plain(self, methods: Methods) -> bool:
-        """Tell whether nothing is done with a command or a reply but what the verbs do.
-
-        Args:
-            methods: which of the server's methods must be its own.
-        """
+    def _changes_nothing(self) -> bool:
+        """Tell whether nothing is done with a command or a reply but what the verbs do."""
         raise NotImplementedError

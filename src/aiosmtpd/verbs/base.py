@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..extensions import Extension, ExtensionTable
     from ..protocol import Connection, Event
     from ..session import Envelope, Session
-    from .at_once import Methods
 
 __all__ = ["MISSING", "Verbs", "_Missing", "syntax", "warn_deprecated"]
 
@@ -73,7 +72,9 @@ class Verbs:
         _auth_required: bool
         _call_limits: dict[str, int] | None
         _connection: Connection
+        _connection_task: asyncio.Task[None] | None
         _decode_data: bool
+        _filtering: bool
         _greeting_verb: str
         __ident__: str
         _handler_timeout: float | None
@@ -104,7 +105,6 @@ class Verbs:
         async def _next_event(self) -> Event: ...
         def _find_verb(self, verb: str) -> Callable[[str | None], Awaitable[None]] | None: ...
         def _is_in_order(self, verb: str) -> bool: ...
-        def _is_plain(self, methods: Methods) -> bool: ...
         def _replies_plainly(self) -> bool: ...
         def _may_come(self, verb: str) -> bool: ...
         def _receive(self) -> Awaitable[None]: ...

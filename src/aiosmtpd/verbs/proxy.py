@@ -53,7 +53,12 @@ class ProxyOpening(Verbs):
 
     def _open_at_once(self) -> bool:
         """Greet, if nobody has a say in it; tell whether that was all."""
-        if self._verbose or self._proxy_timeout is not None or not self._is_plain(OPENING):
+        if (
+            self._verbose
+            or self._filtering
+            or self._proxy_timeout is not None
+            or not self._has_own(OPENING)
+        ):
             return False
         self._idle = True  # before the client can answer
         self._replies_sent += 1
