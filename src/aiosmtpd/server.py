@@ -115,7 +115,7 @@ class Connections:
         """
         if hasattr(protocol, "_registry"):
             protocol._registry = self
-            if getattr(protocol, "_loop", self) is None:
+            if hasattr(protocol, "_loop") and protocol._loop is None:
                 protocol._loop = self._loop  # sooner than by asking which one runs
 
     def add(self, connection: ConnectionProtocol) -> None:

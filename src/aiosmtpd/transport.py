@@ -227,15 +227,14 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
             return
         if self._idle and self._write_waiter is None:
             self._since = self._loop.time()  # type: ignore[union-attr]
-            data = self._serve_at_once(connection, data)
-            if self._met is None:
-                if not data:
+            if connection.expects_command() and not self._verbose:  # else each command is logged
+                data = self._serve_at_once(connection, data)
+                if not data and self._met is None:
                     return
+            if data:
                 connection.buffer.feed(data)
-                if not self._read_on(connection):
-                    return
-            elif data:
-                connection.buffer.feed(data)
+            if self._met is None and not self._read_on(connection):
+                return
         else:
             connection.buffer.feed(data)
         if self._waiter is not None or self._idle:
@@ -423,8 +422,8 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         Args:
             opened: whether the client has been greeted.
         """
-        if self._connection_task is None:  # it starts eagerly, before whoever makes it has it
-            self._connection_task = asyncio.current_task()
+        # A task that starts eagerly runs before whoever makes it has it.
+        self._connection_task = self._connection_task or asyncio.current_task()
         log.info("%r handling connection", self.session.peer)
         connection = self._connection
         buffer = connection.buffer
@@ -445,8 +444,6 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
                         self._idle = True
                         await self._receive()
                         self._idle = False
-                        if connection.ended and self._met is None:
-                            break
                         continue  # a message that is asked for is finished before any goodbye
                     elif isinstance(event, (Command, Body, BodyError)):
                         self._since = loop.time()

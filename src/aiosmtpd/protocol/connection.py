@@ -88,11 +88,6 @@ class Connection:
         return self._reader is self._commands
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing is to be read any more, outside a body."""
-        return self.eof and self._reader is self._commands and not self.buffer.data
-
-    @property
     def streaming(self) -> bool:
         """Whether a body is read that is given in chunks, at the pace of whoever takes them."""
         return isinstance(self._reader, _BODY_READERS) and self._reader.stream

@@ -159,12 +159,9 @@ class AtOnce(Verbs):
         The first one that cannot be answered is left for the task, as an event.
 
         Args:
-            connection: the engine.
+            connection: the engine, which expects a command.
             data: what came.
         """
-        # Each command, and what becomes of it, is logged; or it is none.
-        if self._verbose or not connection.expects_command():
-            return data
         if connection.buffer.data or len(data) > PLAIN_LIMIT:
             return self._serve_group(connection, data)
         command, answers = self._answers or self._find_answers()

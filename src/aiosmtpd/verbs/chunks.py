@@ -147,8 +147,7 @@ class ChunkVerbs(TransactionVerbs):
         if marker != "LAST":
             await self.push(replies.octets_received(size))
             return
-        self._set_post_data_state()
-        await self._push_data_status(status, message.recipients, parameters)
+        await self._answer_message(status, message.recipients, parameters)
         self._unanswered = None
 
     async def _message_at_hand(

@@ -54,10 +54,6 @@ def _is_about(fault: BodyError, failure: Exception) -> bool:
     return failure is fault
 
 
-async def _given(status: replies.Reply) -> replies.Reply:
-    return status
-
-
 class TransactionVerbs(Verbs):
     """The verbs that change the envelope."""
 
@@ -384,40 +380,50 @@ class TransactionVerbs(Verbs):
         await self.push(replies.START_DATA)
         recipients = self._unanswered = list(self.envelope.rcpt_tos)
         if hook is None:
-            await self._answer_message(self._receive_whole(), recipients)
-        else:
-            await self._answer_message(self._receive_stream(hook, BodyStream(self)), recipients)
-
-    def _take_message(self, body: Body | BodyError) -> Awaitable[None]:
-        """Hand on the message that was asked for at once, or answer the fault in it."""
-        recipients = self._unanswered
-        assert recipients is not None
-        if isinstance(body, BodyError):
-            return self._answer_message(_given(body.reply), recipients)
-        self.envelope.original_content = body.content
-        return self._answer_message(self._hand_on_content(), recipients)
-
-    async def _answer_message(self, status: Awaitable[Any], recipients: list[str]) -> None:
-        """Answer the message once it was handed on, and end the transaction."""
+            await self._take_message(await self._receive_whole())
+            return
         parameters = self.envelope.mail_parameters
-        reply = await status
-        self._set_post_data_state()
-        await self._push_data_status(reply, recipients, parameters)
+        status = await self._receive_stream(hook, BodyStream(self))
+        await self._answer_message(status, recipients, parameters)
         self._unanswered = None
 
-    async def _receive_whole(self) -> Any:
-        """Read the body and hand it on; give the reply to it."""
+    async def _receive_whole(self) -> Body | BodyError:
+        """Read the body, and give it, or the fault in it."""
         try:
             while (event := self._connection.next_event()) is None:
                 await self._receive()
         except BodyIncomplete:
             raise
         except BodyError as fault:
-            return fault.reply
+            return fault
         assert isinstance(event, Body)
-        self.envelope.original_content = event.content
-        del event
-        return await self._hand_on_content()
+        return event
+
+    async def _take_message(self, body: Body | BodyError) -> None:
+        """Hand on the message that was asked for, or answer the fault in it."""
+        recipients, parameters = self._unanswered, self.envelope.mail_parameters
+        assert recipients is not None
+        if isinstance(body, BodyError):
+            status: Any = body.reply
+        else:
+            self.envelope.original_content = body.content
+            del body  # nobody holds on to it but the envelope, and that is gone before the reply
+            status = await self._hand_on_content()
+        await self._answer_message(status, recipients, parameters)
+        self._unanswered = None
+
+    def _answer_message(
+        self, status: Any, recipients: list[str], parameters: Mapping[str, Any]
+    ) -> Awaitable[None]:
+        """End the transaction, and answer its message; once that is done, nobody is unanswered.
+
+        Args:
+            status: what the hook returned, or one reply for all.
+            recipients: whom the message is for.
+            parameters: those of its MAIL.
+        """
+        self._set_post_data_state()
+        return self._push_data_status(status, recipients, parameters)
 
     async def _hand_on_content(self) -> Any:
         """Hand on the message whose octets the envelope has; give the reply to it."""
