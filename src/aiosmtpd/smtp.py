@@ -18,6 +18,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from sys import intern
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import __version__
@@ -122,6 +123,7 @@ SenderPolicy = Callable[[Any, Session, Envelope, str], bool | str | Awaitable[bo
 
 # Faults of a line of which no command could be read.
 _UNREAD = (BadCommand, CommandTooLong, NonAsciiCommand)
+_DEFAULT_TABLE = table_of(DEFAULT)
 _OF_TRANSACTION = frozenset({"MAIL", "RCPT", "DATA"})
 ALLOWED_BEFORE_STARTTLS = frozenset({"EHLO", "LHLO", "NOOP", "QUIT", "STARTTLS"})
 
@@ -198,6 +200,9 @@ class SMTP(
     _greeting_verb = "HELO"
     _handler_timeout = HANDLER_TIMEOUT_DEFAULT
 
+    #: The parameters of the MAIL or RCPT that is handled, as ``envelope.mail_parameters`` has them.
+    parameters: Mapping[str, Any] = MappingProxyType({})
+
     # What most servers leave as it is stays here, so that an idle connection is small.
     tls_context: ssl.SSLContext | None = None
     require_starttls = False
@@ -216,6 +221,7 @@ class SMTP(
     _verb = ""
     _old_ehlo_hook = False
     _handler_lists_hooks = False
+    _is_peculiar = False  # whether more is done with each command or reply than the verbs do
 
     def __init__(
         self,
@@ -254,22 +260,26 @@ class SMTP(
             self._decode_data = True
         if extensions is not None:
             self.extensions = tuple(extensions)
-        self._table = table_of(self.extensions)
-        #: The parameters of the MAIL or RCPT that is handled, as ``envelope.mail_parameters`` has them.
-        self.parameters: Mapping[str, Any] = {}
+        self._table = _DEFAULT_TABLE if self.extensions is DEFAULT else table_of(self.extensions)
         self._unanswered = self._answers = None
         if tls_context is not None:
             self._set_up_tls(tls_context, require_starttls)
         self._auth_required = auth_required
-        if not auth_require_tls or (auth_exclude_mechanism, auth_mechanisms) != (None, None):
+        if (
+            not auth_require_tls
+            or auth_exclude_mechanism is not None
+            or auth_mechanisms is not None
+        ):
             self._set_up_auth(auth_require_tls, auth_exclude_mechanism, auth_mechanisms)
-        if (authenticator, auth_callback, sender_policy) != (None, None, None):
+        if authenticator is not None or auth_callback is not None or sender_policy is not None:
             self._set_up_judges(authenticator, auth_callback, sender_policy)
-        if (command_call_limit, auth_failure_limit) != (None, AUTH_FAILURE_LIMIT_DEFAULT):
+        if command_call_limit is not None or auth_failure_limit != AUTH_FAILURE_LIMIT_DEFAULT:
             self._set_up_limits(command_call_limit, auth_failure_limit)
         if proxy_protocol_timeout is not None or proxy_networks is not None:
             proxy_protocol_timeout = self._set_up_proxy(proxy_protocol_timeout, proxy_networks)
-        super().__init__(
+        # By its name, for super() would look through all groups of verbs.
+        ConnectionProtocol.__init__(
+            self,
             timeout=timeout,
             proxy_timeout=proxy_protocol_timeout,
             handler_timeout=handler_timeout,
@@ -335,13 +345,16 @@ class SMTP(
     def _note_peculiarities(self) -> None:
         """Note what is otherwise than with most handlers, logs and extensions."""
         if self._table.filters:
-            self._filtering = True
+            self._filtering = self._is_peculiar = True
+        if self._call_limits is not None:
+            self._is_peculiar = True
         if self._verbose:
             self._log_mechanisms()
         if hasattr(type(self.event_handler), "__getattr__"):
             # A mock or a proxy makes up attributes as they are asked for; its hooks are those it lists.
-            self._handler_lists_hooks = True
-        if is_old_ehlo_hook(self._find_hook("handle_EHLO")):
+            self._handler_lists_hooks = self._is_peculiar = True
+        hook = self._find_hook("handle_EHLO")
+        if hook is not None and is_old_ehlo_hook(hook):
             self._old_ehlo_hook = True
 
     def _log_mechanisms(self) -> None:
@@ -403,7 +416,8 @@ class SMTP(
 
     def _command_limit(self) -> int:
         limit = self.max_command_size_limit if self.command_size_limits else self.command_size_limit
-        return max(AUTH_LINE_LIMIT, limit + self._table.longest + 2)
+        limit += self._table.longest + 2
+        return limit if limit > AUTH_LINE_LIMIT else AUTH_LINE_LIMIT  # quicker than max()
 
     def _run_command(self, command: Command) -> Awaitable[None]:
         """Gate a command by what holds for all verbs, and give its verb's coroutine."""
@@ -437,8 +451,7 @@ class SMTP(
 
     def _changes_nothing(self) -> bool:
         return (
-            not (self._filtering or self._handler_lists_hooks)
-            and not (self._call_limits or self.command_size_limits)
+            not (self._is_peculiar or self.command_size_limits)
             and self.command_size_limit + 2 >= PLAIN_LIMIT
             and self._tls_handshake_okay
             and (not self.require_starttls or self._tls_protocol is not None)

@@ -22,6 +22,7 @@ from .protocol import (
     BodyIncomplete,
     Command,
     Connection,
+    ConnectionClosed,
     Event,
     Mode,
     ProtocolError,
@@ -43,6 +44,7 @@ log = logging.getLogger("mail.log")
 _HIGH_WATER = 65536
 # A read that may be followed by another at once; asyncio reads up to 262,144 octets, uvloop 256,000.
 _LONG_READ = 131072
+_CLOSED = ConnectionClosed()
 
 
 class ConnectionRegistry(Protocol):
@@ -207,7 +209,8 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
             self._proxy_timeout = None
             self._connection.expect_no_proxy()
         self.envelope = self._create_envelope()
-        self._learn_tls()
+        if transport.get_extra_info("sslcontext") is not None:
+            self._learn_tls()
         self._verbose = log.isEnabledFor(logging.INFO)
         if self._verbose:
             log.info("Peer: %r", session.peer)
@@ -269,6 +272,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         if self._connection_task is None:
             self._close()
         else:
+            self._met = _CLOSED
             self._wake_reader()
 
     def _pause_reading(self) -> None:
@@ -303,20 +307,22 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
             self._registry.discard(self)
         log.info("%r connection lost", self.session.peer)
         self._lost_transport, self.transport = self.transport, None
+        self._cancel_timer()
+        task = self._connection_task
+        if task is None or not task.done():
+            self._tell_of_loss(task)
+        self._write_waiter = None  # there is nobody to wait for
+
+    def _tell_of_loss(self, task: asyncio.Task[None] | None) -> None:
         in_body = self._connection.mode is Mode.BODY
         self._connection.receive_eof()
-        task = self._connection_task
-        if task is not None and task.done():
-            pass  # there is nobody to tell
-        elif self._waits_for_client():
+        if self._waits_for_client():
             if task is not None or in_body:
                 self._wake_reader()
             self._wake(self._write_waiter)
         elif task is not None and not (in_body or self._handshaking):  # these learn of it
             task.cancel()
-        self._write_waiter = None  # there is nobody to wait for
-        self._cancel_timer()
-        if in_body and task is not None and not task.done():
+        if in_body and task is not None:
             # A hook that reads a body learns of it there, to drop what it has of it. The limit on
             # handlers holds for that, but the server looks after this connection no more.
             self._since = self.loop.time()
@@ -339,7 +345,8 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
             return
         waiter, self._waiter = self._waiter, None
         self._idle = False
-        self._wake(waiter)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     @staticmethod
     def _wake(waiter: asyncio.Future[None] | None) -> None:

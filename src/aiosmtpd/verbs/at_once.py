@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..protocol import ProtocolError
 from ..protocol.connection import HELD_LIMIT
@@ -21,15 +22,14 @@ from ..protocol.plain import PLAIN_LIMIT, as_event, plain_command
 from .base import Verbs
 
 if TYPE_CHECKING:
-    import re
-
     from ..protocol import Connection
 
 __all__ = ["OPENING", "AtOnce", "Methods", "at_once", "note_own_methods"]
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Awaitable[None]])
 _Answer = Callable[[Any, bytes | None, bytes | None], bytes | None]
-
+# What matches a plain command, and what answers it, by what it begins with.
+_Answers = tuple[re.Pattern[bytes], dict[bytes, _Answer]]
 
 log = logging.getLogger("mail.log")
 
@@ -73,7 +73,14 @@ class _Part:
     @functools.cached_property
     def answers(self) -> _Answers:
         """What is answered at once where all methods are the server's own."""
-        return _answers_of(self.openings, self.methods.own[: len(self.openings)])
+        return self.answers_of(self.methods.own)
+
+    def answers_of(self, functions: tuple[Any, ...]) -> _Answers:
+        """Give what is answered at once where the methods have these functions."""
+        count = len(self.openings)
+        if functions[count:] != self.methods.own[count:]:
+            return _NO_ANSWERS
+        return _answers_of(self.openings, functions[:count])
 
 
 _REPLY = ("push", "_call_handler_hook")
@@ -124,18 +131,6 @@ def at_once(answer: _Answer) -> Callable[[_Verb], _Verb]:
     return decorate
 
 
-class _Answers(NamedTuple):
-    """What is answered at once on a connection.
-
-    Attributes:
-        command: matches a plain command.
-        by_opening: what answers, by what the command begins with.
-    """
-
-    command: re.Pattern[bytes]
-    by_opening: dict[bytes, _Answer]
-
-
 @functools.lru_cache(maxsize=64)
 def _answers_of(openings: tuple[bytes, ...], functions: tuple[Any, ...]) -> _Answers:
     by_opening = {}
@@ -143,7 +138,10 @@ def _answers_of(openings: tuple[bytes, ...], functions: tuple[Any, ...]) -> _Ans
         marked, answer = getattr(function, "__smtp_at_once__", (None, None))
         if marked is function and answer is not None:
             by_opening[opening] = answer
-    return _Answers(plain_command(), by_opening)
+    return plain_command(), by_opening
+
+
+_NO_ANSWERS: _Answers = (re.compile(b"(?!)"), {})
 
 
 class AtOnce(Verbs):
@@ -224,17 +222,16 @@ class AtOnce(Verbs):
     def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""
         part = _AFTER_GREETING if self.session.host_name else _BEFORE_GREETING
-        methods, count = part.methods, len(part.openings)
         try:
-            functions = methods.functions_of(self)
+            functions = part.methods.functions_of(self)
         except AttributeError:
             functions = ()
-        if not self._changes_nothing() or functions[count:] != methods.own[count:]:
-            answers = _answers_of((), ())
-        elif functions == methods.own:
+        if not self._changes_nothing():
+            answers = _NO_ANSWERS
+        elif functions == part.methods.own:
             answers = part.answers
         else:
-            answers = _answers_of(part.openings, functions[:count])
+            answers = part.answers_of(functions)
         self._answers = answers
         return answers
 
@@ -246,10 +243,10 @@ class AtOnce(Verbs):
             return False
 
     def _replies_plainly(self) -> bool:
-        """Tell whether a reply may leave at once; a hook may have changed that since the last one."""
+        """Tell whether a hook has changed how the next command and its reply are treated."""
         return (
             self._has_own(_REPLYING)
-            and self._changes_nothing()
+            and not self.command_size_limits
             and not log.isEnabledFor(logging.INFO)
         )
 

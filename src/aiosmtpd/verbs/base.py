@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..extensions import syntax
 
@@ -53,6 +53,7 @@ class Verbs:
         event_handler: Any
         hostname: str
         command_size_limit: int
+        command_size_limits: ClassVar[dict[str, int]]
         data_size_limit: int | None
         enable_SMTPUTF8: bool
         tls_context: ssl.SSLContext | None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..extensions.smtputf8 import split_vrfy, without_utf8
+from ..protocol import encode_reply
 from ..protocol import reply as replies
 from .at_once import at_once
 from .base import MISSING, Verbs, syntax, warn_deprecated
@@ -17,6 +18,8 @@ from .base import MISSING, Verbs, syntax, warn_deprecated
 __all__ = ["SessionVerbs", "is_old_ehlo_hook"]
 
 log = logging.getLogger("mail.log")
+
+_BYE = encode_reply(replies.BYE)
 
 
 class SessionVerbs(Verbs):
@@ -138,7 +141,7 @@ class SessionVerbs(Verbs):
         ):
             return None
         self._connection.end()
-        return self._connection.encode(replies.BYE)
+        return _BYE
 
     @syntax("QUIT")
     @at_once(_part_at_once)
@@ -242,8 +245,6 @@ def is_old_ehlo_hook(hook: Any) -> bool:
     Raises:
         RuntimeError: it is of neither form.
     """
-    if hook is None:
-        return False
     function = getattr(hook, "__func__", None)
     # Found out once, where it is a method of a class: it takes longer than to greet.
     count = len(inspect.signature(hook).parameters) if function is None else _arguments_of(function)
