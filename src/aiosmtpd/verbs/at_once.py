@@ -160,64 +160,40 @@ class AtOnce(Verbs):
             connection: the engine, which expects a command.
             data: what came.
         """
-        if connection.buffer.data or len(data) > PLAIN_LIMIT:
-            return self._serve_group(connection, data)
-        command, answers = self._answers or self._find_answers()
-        found = command.fullmatch(data)
-        if found is None:
-            return self._serve_group(connection, data)
-        reply = self._answer_at_once(found, answers)
-        if reply is not None:
-            self.transport.write(reply)  # type: ignore[union-attr]
-            if connection.eof:
-                self._finish_at_once()
-        return b""
-
-    def _serve_group(self, connection: Connection, data: bytes) -> bytes:
-        """Do the same for the commands of a client that pipelines, or that sends them in pieces."""
-        if connection.buffer.data:
+        buffer = connection.buffer
+        if buffer.data:
             if b"\n" not in data:
                 return data
-            data = connection.buffer.take(len(connection.buffer)) + data
+            data = buffer.take(len(buffer)) + data
         command, answers = self._answers or self._find_answers()
-        octets = b""
-        start, size = 0, len(data)
+        octets, start, size = b"", 0, len(data)
         while (found := command.match(data, start, start + PLAIN_LIMIT)) is not None:
             start = found.end()
-            reply = self._answer_at_once(found, answers)
-            if reply is None:
-                break
-            octets += reply
-            if start == size or connection.eof:
-                self.transport.write(octets)  # type: ignore[union-attr]
-                if connection.eof:
-                    self._finish_at_once()
-                return b""
-            if not connection.expects_command() or len(octets) >= HELD_LIMIT:
-                break  # others may have their turn of the loop
-        connection.held += octets
-        return data[start:]
-
-    def _answer_at_once(
-        self, command: re.Match[bytes], answers: dict[bytes, _Answer]
-    ) -> bytes | None:
-        """Answer a plain command; None leaves it for the task, with what it failed with."""
-        opening, path, rest = command.groups()
-        answer = answers.get(opening) or answers.get(opening.upper())
-        reply = None
-        if answer is not None:
+            opening, path, rest = found.groups()
+            answer = answers.get(opening) or answers.get(opening.upper())
+            reply = None
             try:
-                reply = answer(self, path, rest)
+                if answer is not None:
+                    reply = answer(self, path, rest)
             except ProtocolError:
                 pass  # the verb finds it as well, and the task answers it
             except Exception as error:
                 self._met = error  # the task handles it as it does its own
-                return None
-        if reply is None:
-            self._met = as_event(command)
-        else:
+                break
+            if reply is None:
+                self._met = as_event(found)
+                break
             self._replies_sent += 1
-        return reply
+            if start == size or connection.eof:
+                self.transport.write(octets + reply)  # type: ignore[union-attr]
+                if connection.eof:
+                    self._finish_at_once()
+                return b""
+            octets += reply
+            if not connection.expects_command() or len(octets) >= HELD_LIMIT:
+                break  # others may have their turn of the loop
+        connection.held += octets
+        return data[start:]
 
     def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""
