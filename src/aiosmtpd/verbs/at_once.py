@@ -141,6 +141,10 @@ def _answers_of(openings: tuple[bytes, ...], functions: tuple[Any, ...]) -> _Ans
     return plain_command(), by_opening
 
 
+def _nobody(server: Any, path: bytes | None, rest: bytes | None) -> None:
+    """Leave a command to the task."""
+
+
 _NO_ANSWERS: _Answers = (re.compile(b"(?!)"), {})
 
 
@@ -170,11 +174,10 @@ class AtOnce(Verbs):
         while (found := command.match(data, start, start + PLAIN_LIMIT)) is not None:
             start = found.end()
             opening, path, rest = found.groups()
-            answer = answers.get(opening) or answers.get(opening.upper())
+            answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
             reply = None
             try:
-                if answer is not None:
-                    reply = answer(self, path, rest)
+                reply = answer(self, path, rest)
             except ProtocolError:
                 pass  # the verb finds it as well, and the task answers it
             except Exception as error:
@@ -183,7 +186,6 @@ class AtOnce(Verbs):
             if reply is None:
                 self._met = as_event(found)
                 break
-            self._replies_sent += 1
             if start == size or connection.eof:
                 self.transport.write(octets + reply)  # type: ignore[union-attr]
                 if connection.eof:

@@ -28,8 +28,11 @@ class SessionVerbs(Verbs):
     # -- HELO and EHLO ----------------------------------------------------------------------------
 
     def _is_first_command(self) -> bool:
-        """Tell whether nothing came before, so that the envelope is as it was made."""
-        return self._replies_sent == 1 and self._connection_task is None
+        """Tell whether nothing came before, so that the envelope is as it was made.
+
+        What else may come before a greeting is for the task.
+        """
+        return self._connection_task is None
 
     def _greet_at_once(self, path: bytes | None, name: bytes | None) -> bytes | None:
         if (

@@ -359,7 +359,8 @@ class TransactionVerbs(Verbs):
         Raises:
             ProtocolError: an extension does not want it.
         """
-        self._check("DATA", None, {})
+        if self._table.checks:
+            self._check("DATA", None, {})
         self._connection.expect_body(
             size_limit=self.data_size_limit or None,
             line_limit=self.line_length_limit,
