@@ -14,6 +14,17 @@ __version__ = "2.0.0"
 __all__ = ["__version__"]
 
 
+if not TYPE_CHECKING:  # to a type checker, any name at all would be there
+
+    def __getattr__(name: str) -> object:
+        """Give a module that came with the controller in 1.4, and is imported late now."""
+        if name not in ("proxy_protocol", "smtp"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return import_module(f".{name}", __name__)
+
+
 def _get_or_new_eventloop() -> "asyncio.AbstractEventLoop":
     """Give this thread's event loop; make it and set it if there is none (1.4 had it here)."""
     import asyncio

@@ -3,16 +3,17 @@
 A threaded controller owns a thread and the event loop in it; an unthreaded one runs in a loop of the
 caller's. Both are shells around :mod:`aiosmtpd.server`. The steps, and the order in which they are
 called, are those of aiosmtpd 1.4, since many programs override some of them.
+
+A test suite or a program's settings import this and often start no server. So asyncio, the server and
+what it is made of are imported with the first controller that is made, or when they are asked for here.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import logging
 import os
-import ssl
 import threading
 import warnings
 from abc import ABCMeta, abstractmethod
@@ -21,14 +22,19 @@ from socket import AF_INET6, SOCK_STREAM, has_ipv6
 from socket import socket as makesock
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from .listening import listen_on, listen_unix
-from .server import Connections, Server, Unavailable, cancel_tasks, settle
-from .smtp import SMTP
+from .late import LateNames
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
+    import ssl
     from pathlib import Path
     from typing import Self
+
+    from .listening import listen_on, listen_unix
+    from .server import Connections, Server, cancel_tasks, settle
+    from .server import Unavailable as _FakeServer
+    from .smtp import SMTP
 
 __all__ = [
     "DEFAULT_DRAIN_TIMEOUT",
@@ -56,6 +62,20 @@ DEFAULT_DRAIN_TIMEOUT = 1.0
 
 _TOO_LATE = """SMTP server {} within allotted time. This might happen if the system is too busy. \
 Try increasing the `ready_timeout` parameter."""
+
+_late = LateNames(
+    globals(),
+    {
+        **dict.fromkeys(["Connections", "Server", "asyncio", "cancel_tasks", "settle"], ".server"),
+        **dict.fromkeys(["_server_to_client_ssl_ctx", "ssl"], ".handshake"),
+        **dict.fromkeys(["listen_on", "listen_unix"], ".listening"),
+        "SMTP": ".smtp",
+        "_FakeServer": ".server:Unavailable",
+    },
+)
+__dir__ = _late.names
+if not TYPE_CHECKING:  # to a type checker, any name at all would be there
+    __getattr__ = _late.give
 
 
 class IP6_IS:  # noqa: N801 - the name of 1.4
@@ -86,21 +106,6 @@ def get_localhost() -> Literal["::1", "127.0.0.1"]:
         if error.errno not in IP6_IS.YES:
             raise
     return "::1"
-
-
-def _server_to_client_ssl_ctx(server_ctx: ssl.SSLContext) -> ssl.SSLContext:
-    """Make a context to connect to our own server with, for overrides of ``_trigger_server``."""
-    client_ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client_ctx.check_hostname = False
-    client_ctx.verify_mode = ssl.CERT_NONE
-    return client_ctx
-
-
-class _FakeServer(Unavailable):
-    """Stands in where ``factory()`` failed."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
 
 
 class BaseController(metaclass=ABCMeta):
@@ -136,6 +141,7 @@ class BaseController(metaclass=ABCMeta):
         drain_timeout: float = DEFAULT_DRAIN_TIMEOUT,
         **SMTP_parameters: Any,
     ) -> None:
+        _late.load()
         self.handler = handler
         self.ssl_context = ssl_context
         self.drain_timeout = drain_timeout
@@ -231,11 +237,8 @@ class BaseController(metaclass=ABCMeta):
 
     def _cleanup(self) -> None:
         """Forget the server that was."""
-        self.server = None
-        self.server_coro = None
-        self.smtpd = None
-        self._connections = None
-        self._thread_exception = None
+        self.server = self.server_coro = self.smtpd = None
+        self._connections = self._thread_exception = None
         self._factory_invoked.clear()
 
     def cancel_tasks(self, stop_loop: bool = True) -> None:
@@ -458,7 +461,7 @@ class BaseUnthreadedController(BaseController):
         except RuntimeError:
             running = None
         self._loop = self._loop or running
-        if running is not None and running is not self.loop:
+        if running not in (None, self.loop):
             raise RuntimeError("another event loop than the controller's is running in this thread")
         self._connections = Connections(self.loop)
         self.ended.clear()
@@ -544,7 +547,6 @@ class InetMixin(BaseController):
         return None
 
     def _create_server(self) -> Awaitable[asyncio.AbstractServer]:
-        """Listen, and give what makes the server when it is awaited in :attr:`loop`."""
         sockets = listen_on(self.make_socket(), self.hostname, self.port)
         self.port = self.port or sockets[0].getsockname()[1]
         return self._listen_on(sockets)
@@ -576,7 +578,6 @@ class UnixSocketMixin(BaseController):
         self.unix_socket = str(unix_socket)
 
     def _create_server(self) -> Awaitable[asyncio.AbstractServer]:
-        """Listen, and give what makes the server when it is awaited in :attr:`loop`."""
         return self._listen_on([listen_unix(self.unix_socket)], self.unix_socket)
 
     def _trigger_server(self) -> None:

@@ -390,7 +390,14 @@ class _Starting(AbstractAsyncContextManager["Server"]):
 
 
 class Unavailable(asyncio.Protocol):
-    """Answers for a protocol that could not be made, and sends the client away."""
+    """Answers for a protocol that could not be made, and sends the client away.
+
+    Args:
+        loop: the event loop, for whoever asks it of a protocol.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.loop = loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast("asyncio.WriteTransport", transport)

@@ -265,11 +265,7 @@ class SMTP(
         if tls_context is not None:
             self._set_up_tls(tls_context, require_starttls)
         self._auth_required = auth_required
-        if (
-            not auth_require_tls
-            or auth_exclude_mechanism is not None
-            or auth_mechanisms is not None
-        ):
+        if not auth_require_tls or (auth_exclude_mechanism, auth_mechanisms) != (None, None):
             self._set_up_auth(auth_require_tls, auth_exclude_mechanism, auth_mechanisms)
         if authenticator is not None or auth_callback is not None or sender_policy is not None:
             self._set_up_judges(authenticator, auth_callback, sender_policy)

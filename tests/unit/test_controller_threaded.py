@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 from tests.unit.addresses import OWN_ADDRESS
 
-from aiosmtpd.controller import Controller, UnixSocketController, _FakeServer
+from aiosmtpd.controller import Controller, UnixSocketController
 from aiosmtpd.handlers import Sink
 from aiosmtpd.lmtp import LMTP
-from aiosmtpd.server import Server
+from aiosmtpd.server import Server, Unavailable
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
@@ -514,7 +514,7 @@ def test_an_invoker_that_fails_is_an_error_of_start() -> None:
 def test_an_invoker_that_makes_no_server_is_an_error_of_start() -> None:
     class Faking(Controller):
         def _factory_invoker(self) -> Any:
-            return _FakeServer(self.loop)
+            return Unavailable(self.loop)
 
     with pytest.raises(RuntimeError, match="Unknown Error, failed to init SMTP server"):
         Faking(Sink(), port=0).__enter__()

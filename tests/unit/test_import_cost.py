@@ -6,10 +6,12 @@ No test looks at a clock. What is loaded is asked of fresh interpreters, once fo
 from __future__ import annotations
 
 import ast
+import asyncio
 import importlib
 import os
 import pickle
 import pydoc
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,11 +21,13 @@ from types import ModuleType
 
 import pytest
 
-from aiosmtpd import auth, extensions
+import aiosmtpd
+from aiosmtpd import auth, controller, extensions, server, smtp
 
 # What a server cannot do without; it brings more or less along on different versions of Python.
 BASIS = "import asyncio, base64, dataclasses, inspect, logging, socket, ssl, warnings"
-CONTROLLER = "import aiosmtpd.controller"
+IMPORT = "import aiosmtpd.controller"
+CONTROLLER = f"{IMPORT}\naiosmtpd.controller.Controller(object())"
 
 # A message without AUTH and without a proxy in front, by a client that writes as RFC 5321 has it.
 MESSAGE = """
@@ -94,6 +98,16 @@ AT_ONCE = {
 }
 PACKAGES = [auth, extensions]
 
+# What 1.4 had in the module, and what it is made of here.
+LATE = {
+    "Connections": server.Connections,
+    "SMTP": smtp.SMTP,
+    "Server": server.Server,
+    "_FakeServer": server.Unavailable,
+    "asyncio": asyncio,
+    "ssl": ssl,
+}
+
 
 @cache
 def loaded_by(program: str, names: str = "sys.modules") -> frozenset[str]:
@@ -142,6 +156,43 @@ def test_the_basis_brings_little_of_it() -> None:
 def test_what_of_ours_is_imported(package: str) -> None:
     # A module that is new here makes everybody wait who imports a controller.
     assert below(package, loaded_by(CONTROLLER)) == AT_ONCE[package]
+
+
+def test_a_controller_that_is_not_made_brings_nothing() -> None:
+    loaded = loaded_by(IMPORT)
+    assert not {"asyncio", "ssl"} & loaded
+    assert below("aiosmtpd", loaded) == {"controller", "late"}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_names_of_the_controller_that_come_late(name: str) -> None:
+    program = f"from aiosmtpd import controller\nfrom aiosmtpd.controller import {name}"
+    assert name in loaded_by(program, "vars(controller)")
+    assert name in loaded_by(IMPORT, "dir(aiosmtpd.controller)")
+    assert getattr(controller, name) is LATE[name]
+
+
+def test_a_name_that_comes_late_may_be_replaced_before() -> None:
+    """As ``mock.patch`` does it, which takes away from a module what it did not find in it."""
+    program = """
+from unittest import mock
+from aiosmtpd import controller
+with mock.patch("aiosmtpd.controller.SMTP") as made:
+    replaced = controller.Controller(object()).factory() is made.return_value
+whole = isinstance(controller.Controller(object()).factory(), controller.SMTP)
+"""
+    assert loaded_by(program, "(replaced, whole)") == {"True"}
+
+
+@pytest.mark.parametrize("module", ["proxy_protocol", "smtp"])
+def test_modules_that_came_with_the_controller(module: str) -> None:
+    assert f"aiosmtpd.{module}" in loaded_by(f"{IMPORT}\naiosmtpd.{module}.__name__")
+    assert f"aiosmtpd.{module}" not in loaded_by(IMPORT)
+
+
+def test_other_modules_are_to_be_imported() -> None:
+    with pytest.raises(AttributeError, match="module 'aiosmtpd' has no attribute 'nothing'"):
+        _ = aiosmtpd.nothing  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("module", ["arguments", "main", "networks", "proxy_protocol"])

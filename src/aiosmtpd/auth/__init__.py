@@ -10,9 +10,9 @@ it takes longer than the rest of the package takes to be imported.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..late import LateNames
 from .password import LoginPassword, PlainPassword
 from .result import AuthCallbackType, AuthenticatorType, AuthResult, login_always_fail
 from .sanitize import sanitize, sanitized_log
@@ -97,17 +97,7 @@ _MODULES = {
 }
 
 
-def _import(name: str) -> Any:
-    """Give what a name stands for, from now on without this (:pep:`562`)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f".{_MODULES[name]}", __name__)
-    return globals().setdefault(name, getattr(module, name))
-
-
+_late = LateNames(globals(), {name: f".auth.{module}" for name, module in _MODULES.items()})
+__dir__ = _late.names
 if not TYPE_CHECKING:  # to a type checker, any name at all would be there
-    __getattr__ = _import
-
-
-def __dir__() -> list[str]:
-    return sorted(globals().keys() | _MODULES.keys())
+    __getattr__ = _late.give

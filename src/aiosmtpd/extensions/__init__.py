@@ -9,10 +9,10 @@ Those that a server has by default are imported with this package, the others wh
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..late import LateNames
 from .auth import Auth
 from .base import Extension, Server, syntax
 from .chunking import Chunking
@@ -113,20 +113,10 @@ _MODULES = {
 }
 
 
-def _import(name: str) -> Any:
-    """Give what a name stands for, from now on without this (:pep:`562`)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f".{_MODULES[name]}", __name__)
-    return globals().setdefault(name, getattr(module, name))
-
-
+_late = LateNames(globals(), {name: f".extensions.{module}" for name, module in _MODULES.items()})
+__dir__ = _late.names
 if not TYPE_CHECKING:  # to a type checker, any name at all would be there
-    __getattr__ = _import
-
-
-def __dir__() -> list[str]:
-    return sorted(globals().keys() | _MODULES.keys())
+    __getattr__ = _late.give
 
 
 class _BuiltIn(Mapping[str, Callable[[], Extension]]):
@@ -136,7 +126,7 @@ class _BuiltIn(Mapping[str, Callable[[], Extension]]):
         self._classes = classes
 
     def __getitem__(self, name: str) -> Callable[[], Extension]:
-        made: Callable[[], Extension] = _import(self._classes[name])
+        made: Callable[[], Extension] = _late.give(self._classes[name])
         return made
 
     def __iter__(self) -> Iterator[str]:

@@ -38,12 +38,7 @@ HELD_LIMIT = 16384
 """Octets of replies that are held back while a client pipelines; few groups of commands have more."""
 
 _Reader: TypeAlias = (
-    CommandReader
-    | OverlongLineReader
-    | AuthResponseReader
-    | BodyReader
-    | ChunkReader
-    | ProxyReader
+    CommandReader | OverlongLineReader | AuthResponseReader | BodyReader | ChunkReader | ProxyReader
 )
 
 # What is said last goes out at once, since a hook may close the transport right after it; and so does
