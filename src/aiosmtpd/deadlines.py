@@ -117,12 +117,12 @@ class Deadlines:
         if duration is not None:
             self._timeout_duration = duration
         self._since = self.loop.time()
-        left = self._until_next_look()
-        if self._registry is not None:
-            self._registry.look_in(left)
+        registry = self._registry
+        if registry is not None:
+            registry.look_in(self._until_next_look())
         else:
             self._cancel_timer()
-            self._look_in(left)
+            self._look_in(self._until_next_look())
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
@@ -135,14 +135,15 @@ class Deadlines:
     def _on_timer(self) -> None:
         self._look_in(self.check_deadline())
 
-    def _until_next_look(self, left: float = math.inf) -> float:
+    def _until_next_look(self) -> float:
         # The shortest limit is the longest time without a look, so that it misses none.
-        if self._proxy_timeout and self._connection.mode is Mode.PROXY:
-            left = min(left, self._proxy_timeout)
-        for limit in (self._timeout_duration, self._handler_timeout):
-            if limit and limit < left:
-                left = limit
-        return left
+        seconds, limit = self._timeout_duration or math.inf, self._handler_timeout
+        if limit and limit < seconds:
+            seconds = limit
+        limit = self._proxy_timeout
+        if limit and limit < seconds and self._connection.mode is Mode.PROXY:
+            seconds = limit
+        return seconds
 
     def check_deadline(self) -> float:
         """Act if whoever is waited for has been too long about it.
@@ -160,7 +161,7 @@ class Deadlines:
             limit = self._handler_timeout
         left = since + limit - self.loop.time() if limit else math.inf
         if left > 0:
-            return self._until_next_look(left)
+            return min(left, self._until_next_look())
         self._since = self.loop.time()  # what is done now is not to be done at the next look again
         if waiting or task is None or task.done():
             self._timeout_cb()

@@ -100,6 +100,8 @@ class Connections:
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._watch = Watch(loop, self._watched)
+        #: Have each connection check its deadline in so many seconds, or sooner.
+        self.look_in = self._watch.look_in
 
     def __len__(self) -> int:
         return len(self._open)
@@ -131,10 +133,6 @@ class Connections:
         self._open.discard(connection)
         if not self._open and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    def look_in(self, seconds: float) -> None:
-        """Have each connection check its deadline in so many seconds, or sooner."""
-        self._watch.look_in(seconds)
 
     def _watched(self) -> list[ConnectionProtocol]:
         # Others than ours have none.

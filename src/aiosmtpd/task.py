@@ -29,6 +29,7 @@ class ConnectionTask:
         _connection_task: asyncio.Task[None] | None
         _handle_client: Any
         _idle: bool
+        _loop: asyncio.AbstractEventLoop
 
         @property
         def loop(self) -> asyncio.AbstractEventLoop: ...
@@ -69,7 +70,7 @@ class ConnectionTask:
         serving: Coroutine[Any, Any, None] = (
             self._handle_client(opened) if opened else self._handle_client()
         )
-        self._connection_task = self.loop.create_task(serving)
+        self._connection_task = self._loop.create_task(serving)
         self._connection_task.add_done_callback(self._task_ended)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:

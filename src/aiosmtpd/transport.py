@@ -102,7 +102,8 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         utf8: bool,
         loop: asyncio.AbstractEventLoop | None,
     ) -> None:
-        self._loop = loop
+        # Known from connection_made() on, like those of a connection below.
+        self._loop: asyncio.AbstractEventLoop = loop  # type: ignore[assignment]
         self._timeout_duration = timeout
         if handler_timeout != self._handler_timeout:
             self._handler_timeout = handler_timeout
@@ -229,7 +230,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         if connection.eof:  # 221 or 421 has been said; nothing will read what comes now
             return
         if self._idle and self._write_waiter is None:
-            self._since = self._loop.time()  # type: ignore[union-attr]
+            self._since = self._loop.time()
             if connection.expects_command() and not self._verbose:  # else each command is logged
                 data = self._serve_at_once(connection, data)
                 if not data and self._met is None:
@@ -241,7 +242,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         else:
             connection.buffer.feed(data)
         if self._waiter is not None or self._idle:
-            self._since = self._loop.time()  # type: ignore[union-attr]
+            self._since = self._loop.time()
             self._wake_reader()
             if connection.held:
                 self._flush_soon()
@@ -325,18 +326,18 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         if in_body and task is not None:
             # A hook that reads a body learns of it there, to drop what it has of it. The limit on
             # handlers holds for that, but the server looks after this connection no more.
-            self._since = self.loop.time()
+            self._since = self._loop.time()
             self._look_in(self.check_deadline())
 
     def pause_writing(self) -> None:
         """Stop answering until the client has read what was answered."""
-        self._since = self.loop.time()
-        self._write_waiter = self.loop.create_future()
+        self._since = self._loop.time()
+        self._write_waiter = self._loop.create_future()
 
     def resume_writing(self) -> None:
         """Go on answering."""
         waiter, self._write_waiter = self._write_waiter, None
-        self._since = self.loop.time()
+        self._since = self._loop.time()
         self._wake(waiter)
 
     def _wake_reader(self) -> None:
@@ -359,7 +360,6 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         """Give what to await for octets, or for the end of them."""
         connection = self._connection
         loop = self._loop
-        assert loop is not None  # since connection_made()
         self._since = loop.time()
         waiter = loop.create_future()
         if connection.eof:
@@ -434,7 +434,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         log.info("%r handling connection", self.session.peer)
         connection = self._connection
         buffer = connection.buffer
-        loop = self.loop
+        loop = self._loop
         try:
             while True:
                 try:
@@ -538,13 +538,16 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         self._connection.end()
 
     def _close(self) -> None:
-        self._connection.receive_eof()
-        # Under TLS the client's own goodbye has to be read, or the transport would never close.
-        self._resume_reading()
+        connection = self._connection
+        connection.receive_eof()
+        if self._reading_paused:
+            # Under TLS the client's own goodbye has to be read, or the transport would never close.
+            self._resume_reading()
         if self._writer_face is not None:
             self._writer_face.close()
         elif self.transport is not None:
-            self._flush()
+            if connection.held:
+                self._flush()
             close_once(self.transport)
         if self.transport is None:
             self._cancel_timer()

@@ -69,7 +69,7 @@ class Connection:
         self.buffer = ReceiveBuffer()
         self.eof = False
         self.held = b""
-        self._commands = command_reader(command_limit, utf8=utf8)
+        self._commands = command_reader(command_limit, utf8)
         self._reader: _Reader = ProxyReader() if proxy else self._commands
         self._encoding = "utf-8" if utf8 else "ascii"
 

@@ -160,7 +160,7 @@ class CommandReader:
 
 
 @functools.lru_cache(maxsize=64)
-def command_reader(limit: int, *, utf8: bool) -> CommandReader:
+def command_reader(limit: int, utf8: bool) -> CommandReader:
     """Give the reader of commands that all connections with these arguments share."""
     return CommandReader(limit, utf8=utf8)
 
