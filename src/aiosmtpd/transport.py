@@ -156,7 +156,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
     async def _finish(self) -> None:
         raise NotImplementedError
 
-    def _serve_at_once(self, connection: Connection, data: bytes) -> bytes:
+    def _serve_at_once(self, connection: Connection, data: bytes) -> bytes | None:
         raise NotImplementedError
 
     def _take_message(self, body: Body | BodyError) -> Awaitable[None]:
@@ -227,20 +227,20 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
     def data_received(self, data: bytes) -> None:
         """Take octets; wake the task if it waits for them, otherwise bound what piles up."""
         connection = self._connection
-        if connection.eof:  # 221 or 421 has been said; nothing will read what comes now
-            return
-        if self._idle and self._write_waiter is None:
+        idle = self._idle and self._write_waiter is None
+        if idle and not self._verbose and connection.expects_command():  # else each one is logged
             self._since = self._loop.time()
-            if connection.expects_command() and not self._verbose:  # else each command is logged
-                data = self._serve_at_once(connection, data)
-                if not data and self._met is None:
-                    return
-            if data:
-                connection.buffer.feed(data)
-            if self._met is None and not self._read_on(connection):
+            left = self._serve_at_once(connection, data)
+            if left is None:
                 return
-        else:
+            data = left
+        elif connection.eof:  # 221 or 421 has been said; nothing will read what comes now
+            return
+        if data:
             connection.buffer.feed(data)
+        if idle and self._met is None and not self._read_on(connection):
+            self._since = self._loop.time()
+            return
         if self._waiter is not None or self._idle:
             self._since = self._loop.time()
             self._wake_reader()

@@ -80,7 +80,7 @@ class Connection:
 
     def expects_command(self) -> bool:
         """Tell whether the next octet of the buffer, come or to come, is the first of a command."""
-        return self._reader is self._commands
+        return self._reader is self._commands and not self.eof
 
     @property
     def streaming(self) -> bool:

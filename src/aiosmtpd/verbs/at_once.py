@@ -155,15 +155,34 @@ class AtOnce(Verbs):
         # None until a command asks, and again when it may have changed.
         _answers: _Answers | None
 
-    def _serve_at_once(self, connection: Connection, data: bytes) -> bytes:
-        """Answer the plain commands that come next; give the octets that are left.
+    def _serve_at_once(self, connection: Connection, data: bytes) -> bytes | None:
+        """Answer the plain commands that come next.
 
         The first one that cannot be answered is left for the task, as an event.
 
         Args:
             connection: the engine, which expects a command.
             data: what came.
+
+        Returns:
+            The octets that are left, or None if all is done, and there is nothing for the task.
         """
+        command, answers = self._answers or self._find_answers()
+        if connection.buffer.data or len(data) > PLAIN_LIMIT:
+            return self._serve_group(connection, data)
+        found = command.fullmatch(data)
+        if found is None:
+            return self._serve_group(connection, data)
+        reply = self._answer_at_once(found, answers)
+        if reply is None:
+            return b""
+        self.transport.write(reply)  # type: ignore[union-attr]
+        if connection.eof:
+            self._finish_at_once()
+        return None
+
+    def _serve_group(self, connection: Connection, data: bytes) -> bytes | None:
+        """Do the same where it is not one command, and whole."""
         buffer = connection.buffer
         if buffer.data:
             if b"\n" not in data:
@@ -173,29 +192,36 @@ class AtOnce(Verbs):
         octets, start, size = b"", 0, len(data)
         while (found := command.match(data, start, start + PLAIN_LIMIT)) is not None:
             start = found.end()
-            opening, path, rest = found.groups()
-            answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
-            reply = None
-            try:
-                reply = answer(self, path, rest)
-            except ProtocolError:
-                pass  # the verb finds it as well, and the task answers it
-            except Exception as error:
-                self._met = error  # the task handles it as it does its own
-                break
+            reply = self._answer_at_once(found, answers)
             if reply is None:
-                self._met = as_event(found)
                 break
+            octets += reply
             if start == size or connection.eof:
-                self.transport.write(octets + reply)  # type: ignore[union-attr]
+                self.transport.write(octets)  # type: ignore[union-attr]
                 if connection.eof:
                     self._finish_at_once()
-                return b""
-            octets += reply
+                return None
             if not connection.expects_command() or len(octets) >= HELD_LIMIT:
                 break  # others may have their turn of the loop
         connection.held += octets
         return data[start:]
+
+    def _answer_at_once(
+        self, command: re.Match[bytes], answers: dict[bytes, _Answer]
+    ) -> bytes | None:
+        """Answer a plain command; None leaves it for the task, or what it failed with."""
+        opening, path, rest = command.groups()
+        answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
+        try:
+            reply = answer(self, path, rest)
+        except ProtocolError:
+            reply = None  # the verb finds it as well, and the task answers it
+        except Exception as error:
+            self._met = error  # the task handles it as it does its own
+            return None
+        if reply is None:
+            self._met = as_event(command)
+        return reply
 
     def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""
