@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..protocol import (
+    Body,
     BodyChunk,
     BodyError,
     BodyIncomplete,
@@ -138,17 +139,22 @@ class ChunkVerbs(TransactionVerbs):
                 return
             message = await self._message_at_hand(marker, hook)
             await self._read_chunk(message, size)
-            if marker == "LAST":
+            if marker == "LAST" and isinstance(message, StreamedMessage):
                 parameters = self.envelope.mail_parameters
-                status = await self._finish_message(message)
+                message.body.end()
+                self._streamed = None  # what ends this task now, ends the hook's
+                status = await message.task
         except BaseException as error:
             await self._drop_message(error)
             raise
         if marker != "LAST":
             await self.push(replies.octets_received(size))
-            return
-        await self._answer_message(status, message.recipients, parameters)
-        self._unanswered = None
+        elif isinstance(message, WholeMessage):
+            del self.envelope._chunks
+            await self._take_message(Body(message.content()))
+        else:
+            await self._answer_message(status, message.recipients, parameters)
+            self._unanswered = None
 
     async def _message_at_hand(
         self, marker: str, hook: Callable[..., Awaitable[Any]] | None
@@ -195,17 +201,6 @@ class ChunkVerbs(TransactionVerbs):
             raise BodyTooLarge
         while isinstance(event := await self._next_event(), BodyChunk):
             await message.take(event.data)
-
-    async def _finish_message(self, message: WholeMessage | StreamedMessage) -> Any:
-        """Hand on a message whose last chunk came; give the reply to it."""
-        envelope = self.envelope
-        if isinstance(message, WholeMessage):
-            envelope.original_content = message.content()
-            del envelope._chunks
-            return await self._hand_on_content()
-        message.body.end()
-        self._streamed = None  # what ends this task now, ends the hook's
-        return await message.task
 
     # -- what is refused --------------------------------------------------------------------------
 

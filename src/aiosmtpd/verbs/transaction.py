@@ -407,9 +407,14 @@ class TransactionVerbs(Verbs):
         if isinstance(body, BodyError):
             status: Any = body.reply
         else:
-            self.envelope.original_content = body.content
+            self.envelope.content = self.envelope.original_content = body.content
             del body  # nobody holds on to it but the envelope, and that is gone before the reply
-            status = await self._hand_on_content()
+            status = self._decode_content() if self._decode_data else None
+            if status is None:
+                status = await self._call_handler_hook("DATA")
+                if status is MISSING:
+                    status = await self._call_process_message()
+                status = self._default_for(status, replies.OK, "DATA")
         await self._answer_message(status, recipients, parameters)
         self._unanswered = None
 
@@ -426,23 +431,19 @@ class TransactionVerbs(Verbs):
         self._set_post_data_state()
         return self._push_data_status(status, recipients, parameters)
 
-    async def _hand_on_content(self) -> Any:
-        """Hand on the message whose octets the envelope has; give the reply to it."""
+    def _decode_content(self) -> replies.Reply | None:
+        """Have ``envelope.content`` as text; give the reply to what is none."""
         envelope = self.envelope
-        envelope.content = envelope.original_content
-        if self._decode_data and envelope.original_content is not None:
-            try:
-                envelope.content = (
-                    envelope.original_content.decode("utf-8", "surrogateescape")
-                    if self.enable_SMTPUTF8
-                    else envelope.original_content.decode("ascii")
-                )
-            except UnicodeDecodeError:
-                return replies.STRICT_ASCII
-        status = await self._call_handler_hook("DATA")
-        if status is MISSING:
-            status = await self._call_process_message()
-        return self._default_for(status, replies.OK, "DATA")
+        assert envelope.original_content is not None
+        try:
+            envelope.content = (
+                envelope.original_content.decode("utf-8", "surrogateescape")
+                if self.enable_SMTPUTF8
+                else envelope.original_content.decode("ascii")
+            )
+        except UnicodeDecodeError:
+            return replies.STRICT_ASCII
+        return None
 
     async def _receive_stream(
         self, hook: Callable[..., Awaitable[Any]], body: BodyStream | ChunkStream
