@@ -42,7 +42,6 @@ from .protocol import (
     ProtocolError,
 )
 from .protocol import reply as replies
-from .protocol.plain import PLAIN_LIMIT
 from .session import Envelope, Session
 from .settings import (
     checked_call_limits,
@@ -75,6 +74,7 @@ if TYPE_CHECKING:
 
     from .auth import Mechanism
     from .networks import Networks
+    from .verbs.at_once import Methods
 
 __all__ = [
     "BOGUS_LIMIT",
@@ -124,6 +124,7 @@ SenderPolicy = Callable[[Any, Session, Envelope, str], bool | str | Awaitable[bo
 # Faults of a line of which no command could be read.
 _UNREAD = (BadCommand, CommandTooLong, NonAsciiCommand)
 _DEFAULT_TABLE = table_of(DEFAULT)
+_NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 _OF_TRANSACTION = frozenset({"MAIL", "RCPT", "DATA"})
 ALLOWED_BEFORE_STARTTLS = frozenset({"EHLO", "LHLO", "NOOP", "QUIT", "STARTTLS"})
 
@@ -179,6 +180,9 @@ class SMTP(
             believed; others are served without. None expects a header of everybody, or of nobody
             without ``proxy_protocol_timeout``, which is 5 seconds here unless given.
 
+    Attributes:
+        parameters: those of the MAIL or RCPT that is handled, as ``envelope.mail_parameters`` has them.
+
     Raises:
         TypeError: an argument is of another type than it should be: a single string instead of a list
             of names, say, or a class instead of an object.
@@ -187,6 +191,10 @@ class SMTP(
         RuntimeError: ``handle_EHLO`` of the handler has neither of its two forms.
     """
 
+    __slots__ = (
+        *("_answers", "_auth_required", "_decode_data", "_table", "_unanswered"),
+        *("data_size_limit", "enable_SMTPUTF8", "event_handler", "hostname", "parameters"),
+    )
     command_size_limit = 512
     command_size_limits: ClassVar[dict[str, int]] = defaultdict(lambda: SMTP.command_size_limit)
     line_length_limit = 1001
@@ -200,14 +208,10 @@ class SMTP(
     _greeting_verb = "HELO"
     _handler_timeout = HANDLER_TIMEOUT_DEFAULT
 
-    #: The parameters of the MAIL or RCPT that is handled, as ``envelope.mail_parameters`` has them.
-    parameters: Mapping[str, Any] = MappingProxyType({})
-
     # What most servers leave as it is stays here, so that an idle connection is small.
     tls_context: ssl.SSLContext | None = None
     require_starttls = False
     _tls_handshake_okay = True
-    _decode_data = False
     _auth_require_tls = True
     _authenticator: AuthenticatorType | None = None
     _auth_callback: AuthCallbackType | None = None
@@ -221,7 +225,6 @@ class SMTP(
     _verb = ""
     _old_ehlo_hook = False
     _handler_lists_hooks = False
-    _is_peculiar = False  # whether more is done with each command or reply than the verbs do
 
     def __init__(
         self,
@@ -256,11 +259,11 @@ class SMTP(
         self.data_size_limit = data_size_limit
         self.enable_SMTPUTF8 = enable_SMTPUTF8
         self.hostname = hostname or _resolved_hostname(socket.getfqdn)
-        if decode_data:
-            self._decode_data = True
+        self._decode_data = decode_data
         if extensions is not None:
             self.extensions = tuple(extensions)
         self._table = _DEFAULT_TABLE if self.extensions is DEFAULT else table_of(self.extensions)
+        self.parameters: Mapping[str, Any] = _NO_PARAMETERS
         self._unanswered = self._answers = None
         if tls_context is not None:
             self._set_up_tls(tls_context, require_starttls)
@@ -341,14 +344,12 @@ class SMTP(
     def _note_peculiarities(self) -> None:
         """Note what is otherwise than with most handlers, logs and extensions."""
         if self._table.filters:
-            self._filtering = self._is_peculiar = True
-        if self._call_limits is not None:
-            self._is_peculiar = True
+            self._filtering = True
         if self._verbose:
             self._log_mechanisms()
         if hasattr(type(self.event_handler), "__getattr__"):
             # A mock or a proxy makes up attributes as they are asked for; its hooks are those it lists.
-            self._handler_lists_hooks = self._is_peculiar = True
+            self._handler_lists_hooks = True
         hook = self._find_hook("handle_EHLO")
         if hook is not None and is_old_ehlo_hook(hook):
             self._old_ehlo_hook = True
@@ -445,10 +446,10 @@ class SMTP(
         method = getattr(self, intern("smtp_" + verb), None) or self._find_verb(verb)
         return self._answer_unknown(verb) if method is None else method(command.argument)
 
-    def _changes_nothing(self) -> bool:
+    def _is_plain(self, methods: Methods) -> bool:
         return (
-            not (self._is_peculiar or self.command_size_limits)
-            and self.command_size_limit + 2 >= PLAIN_LIMIT
+            methods.names.isdisjoint(self.__dict__)
+            and not (self._filtering or self._handler_lists_hooks or self._call_limits)
             and self._tls_handshake_okay
             and (not self.require_starttls or self._tls_protocol is not None)
         )

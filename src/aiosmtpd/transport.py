@@ -76,14 +76,15 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         envelope: the :class:`~aiosmtpd.session.Envelope` of the transaction at hand.
     """
 
-    # Where to say that this connection is open; a server sets it.
-    _registry: ConnectionRegistry | None = None
-
-    # What is seldom looked at or seldom changed stays here. Each connection has the rest of its own,
-    # set in ``__init__``. They are fewer than thirty, with all that a connection without incidents adds
-    # to them, so that Python stores their names once for all of them: an idle connection is small, and
-    # Python 3.11 finds an attribute of an instance at once, but one of the class only by a search.
-    _lost_transport: asyncio.Transport | None = None
+    # What each connection has of its own. So its ``__dict__`` holds what a program hangs on it, and what
+    # is seldom changed, of which the class has the default: an idle connection is small, and it takes
+    # one look to know that nobody has overridden a method on it.
+    __slots__ = (
+        *("_connection", "_connection_task", "_flush_scheduled", "_idle", "_loop"),
+        *("_lost_transport", "_met", "_reading_paused", "_registry", "_replies_sent", "_since"),
+        *("_timeout_duration", "_timer", "_verbose", "_waiter", "_write_waiter"),
+        *("envelope", "session", "transport"),
+    )
     _writer_face: StreamWriterFace | None = None
     _proxy_timeout: float | None = None
     _handler_timeout: float | None = None
@@ -112,7 +113,10 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         self._connection = Connection(
             command_limit=self._command_limit(), utf8=utf8, proxy=proxy_timeout is not None
         )
+        # Where to say that this connection is open; a server sets it.
+        self._registry: ConnectionRegistry | None = None
         self.transport: asyncio.Transport | None = None
+        self._lost_transport: asyncio.Transport | None = None
         # Every hook and verb runs while there is a connection, so that they need not ask.
         self.session: Session = None  # type: ignore[assignment]
         self.envelope: Envelope = None  # type: ignore[assignment]

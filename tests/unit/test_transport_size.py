@@ -1,40 +1,35 @@
-"""How much a connection holds: Python stores the names of attributes once for all instances of a class
-as long as there are no more than thirty, and otherwise again for each."""
+"""How much a connection holds: what it has of its own are slots, and nothing else is set on it."""
 
 from __future__ import annotations
 
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING
 
 from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP
+from aiosmtpd.transport import ConnectionProtocol
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Connect
 
-MOST = 29
 
-
-class Registry:
-    """A server's register of its connections, as the driver sees it."""
-
-    def add(self, connection: object) -> None:
-        """Note nothing."""
-
-    def discard(self, connection: object) -> None:
-        """Note nothing."""
-
-    def look_in(self, seconds: float) -> None:
-        """Look at nothing."""
-
-
-def test_a_connection_has_few_attributes_of_its_own(connect: Connect) -> None:
-    class Registered(SMTP):
-        def __init__(self, *args: object, **kwargs: object) -> None:
-            super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-            self._registry = Registry()
-
-    wire = connect(Sink(), cls=Registered, enable_SMTPUTF8=True)
+def test_a_connection_sets_nothing_but_slots(connect: Connect) -> None:
+    wire = connect(Sink(), enable_SMTPUTF8=True)
     wire.to_data()
     assert wire.say("a message", ".", "NOOP") == ["250 OK"] * 2  # some in one go
     assert wire.say("MAIL FROM:<a@example.com> SIZE=3", "RSET") == ["250 OK"] * 2
-    assert len(vars(wire.server)) <= MOST
+    assert vars(wire.server) == {}
+
+
+def test_no_class_hides_a_slot() -> None:
+    """What a class has under the same name would be found first."""
+    slots = {*ConnectionProtocol.__slots__, *vars(SMTP)["__slots__"]}
+    assert len(slots) == len(ConnectionProtocol.__slots__) + len(vars(SMTP)["__slots__"])
+    for name in slots:
+        assert isinstance(getattr(SMTP, name), MemberDescriptorType), name
+
+
+def test_slots_are_there_from_the_beginning() -> None:
+    server = SMTP(Sink(), hostname="mx.example")
+    for name in (*ConnectionProtocol.__slots__, *vars(SMTP)["__slots__"]):
+        assert hasattr(server, name), name

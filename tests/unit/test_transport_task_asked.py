@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.registered import Registered
 
 from aiosmtpd.extensions import DEFAULT, Extension
 from aiosmtpd.server import Connections, _has_said_all, cancel_tasks
@@ -141,8 +142,8 @@ def test_to_cancel_all_tasks_ends_all_connections(
 ) -> None:
     registry = Connections(loop)
 
-    class Server(SMTP):
-        _registry = registry
+    class Server(Registered):
+        register = registry
 
     wires = [connect(cls=Server) for _ in range(3)]
     if busy:
@@ -159,8 +160,8 @@ def test_a_hook_that_is_overdue_is_cancelled_once(connect: Connect, loop: Manual
     registry = Connections(loop)
     told: list[str] = []
 
-    class Server(SMTP):
-        _registry = registry
+    class Server(Registered):
+        register = registry
 
     async def hold(*_: Any) -> str:
         try:
@@ -269,8 +270,8 @@ def test_a_client_that_takes_its_time_to_end_is_left_it(
     caplog.set_level(logging.INFO, "mail.log")
     registry = Connections(loop)
 
-    class Server(SMTP):
-        _registry = registry
+    class Server(Registered):
+        register = registry
 
     wire = connect(cls=Server, timeout=20)
     closings = _closings(wire, monkeypatch)
@@ -301,8 +302,8 @@ def test_one_deadline_that_fails_is_not_the_end_of_all(
 ) -> None:
     registry = Connections(loop)
 
-    class Server(SMTP):
-        _registry = registry
+    class Server(Registered):
+        register = registry
 
     class Failing(Server):
         def check_deadline(self) -> float:
@@ -318,8 +319,8 @@ def test_one_deadline_that_fails_is_not_the_end_of_all(
 def test_a_connection_that_could_not_be_made_is_noted_as_over(loop: ManualLoop) -> None:
     registry = Connections(loop)
 
-    class Server(SMTP):
-        _registry = registry
+    class Server(Registered):
+        register = registry
 
         def _create_session(self) -> Any:
             raise LookupError

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.hooks import Slow
+from tests.unit.registered import Registered
 
 from aiosmtpd.deadlines import Watch
 from aiosmtpd.server import Connections
@@ -565,8 +566,8 @@ class Registry:
 def test_connections_are_added_and_discarded(connect: Connect) -> None:
     registry = Registry()
 
-    class Server(SMTP):
-        _registry = registry
+    class Server(Registered):
+        register = registry
 
     wire = connect(cls=Server)
     assert registry.calls == [("add", wire.server)]
@@ -659,8 +660,8 @@ def test_the_connections_of_a_server_share_a_timer(connect: Connect, loop: Manua
     counting = _Counting(loop)
     registry = Connections(loop)
 
-    class Server(SMTP):
-        _registry = registry
+    class Server(Registered):
+        register = registry
 
     wires = []
     for _ in range(20):
@@ -685,8 +686,8 @@ def test_the_connections_of_a_server_share_a_timer(connect: Connect, loop: Manua
 def test_a_shorter_limit_is_not_slept_through(connect: Connect, loop: ManualLoop) -> None:
     registry = Connections(loop)
 
-    class Server(SMTP):
-        _registry = registry
+    class Server(Registered):
+        register = registry
 
     patient, hasty = (connect(cls=Server, timeout=timeout) for timeout in (300, 10))
     patient.wait(11)

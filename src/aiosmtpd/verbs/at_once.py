@@ -41,21 +41,21 @@ class Methods:
         names: of the methods; at least two.
 
     Attributes:
-        functions_of: gives the functions of a server's methods, in one step, for it is done for each
-            connection. It finds what a program has set on the instance as well, and raises
-            AttributeError where that has no function.
+        names: the same.
+        functions_of: gives the functions of a class's methods, in one step, for it is done for each
+            connection.
         own: the functions of :class:`~aiosmtpd.smtp.SMTP` itself.
     """
 
     own: tuple[Any, ...]
 
     def __init__(self, *names: str) -> None:
-        self._names = names
-        self.functions_of = attrgetter(*(f"{name}.__func__" for name in names))
+        self.names = frozenset(names)
+        self.functions_of = attrgetter(*names)
 
     def note_own(self, server: type) -> None:
         """Note the functions of the class, before programs change it."""
-        self.own = tuple(getattr(server, name) for name in self._names)
+        self.own = self.functions_of(server)
 
 
 class _Part:
@@ -226,11 +226,12 @@ class AtOnce(Verbs):
     def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""
         part = _AFTER_GREETING if self.session.host_name else _BEFORE_GREETING
-        try:
-            functions = part.methods.functions_of(self)
-        except AttributeError:
-            functions = ()
-        if not self._changes_nothing():
+        functions = part.methods.functions_of(type(self))
+        if (
+            self.command_size_limits
+            or self.command_size_limit < PLAIN_LIMIT
+            or ((self.__dict__ or self.require_starttls) and not self._is_plain(part.methods))
+        ):
             answers = _NO_ANSWERS
         elif functions == part.methods.own:
             answers = part.answers
@@ -240,11 +241,10 @@ class AtOnce(Verbs):
         return answers
 
     def _has_own(self, methods: Methods) -> bool:
-        """Tell whether methods are the server's own."""
-        try:
-            return methods.functions_of(self) == methods.own
-        except AttributeError:
-            return False
+        """Tell whether methods are the server's own, on its class and on this object of it."""
+        return methods.functions_of(type(self)) == methods.own and methods.names.isdisjoint(
+            self.__dict__
+        )
 
     def _replies_plainly(self) -> bool:
         """Tell whether a hook has changed how the next command and its reply are treated."""
@@ -254,6 +254,10 @@ class AtOnce(Verbs):
             and not log.isEnabledFor(logging.INFO)
         )
 
-    def _changes_nothing(self) -> bool:
-        """Tell whether nothing is done with a command or a reply but what the verbs do."""
+    def _is_plain(self, methods: Methods) -> bool:
+        """Tell whether nothing that was set on this object changes how commands are answered.
+
+        Args:
+            methods: what must not have been overridden.
+        """
         raise NotImplementedError

@@ -58,6 +58,7 @@ class Verbs:
         enable_SMTPUTF8: bool
         tls_context: ssl.SSLContext | None
         line_length_limit: int
+        require_starttls: bool
         local_part_limit: int
         recipient_limit: int
         recipient_domain_limit: int | None
