@@ -192,8 +192,15 @@ class SMTP(
     """
 
     __slots__ = (
-        *("_answers", "_auth_required", "_decode_data", "_table", "_unanswered"),
-        *("data_size_limit", "enable_SMTPUTF8", "event_handler", "hostname", "parameters"),
+        *("_answers", "_auth_required", "_decode_data", "_handler_lists_hooks", "_table"),
+        *(
+            "_unanswered",
+            "data_size_limit",
+            "enable_SMTPUTF8",
+            "event_handler",
+            "hostname",
+            "parameters",
+        ),
     )
     command_size_limit = 512
     command_size_limits: ClassVar[dict[str, int]] = defaultdict(lambda: SMTP.command_size_limit)
@@ -206,7 +213,6 @@ class SMTP(
     extensions: tuple[Extension, ...] = DEFAULT
     __ident__ = __ident__
     _greeting_verb = "HELO"
-    _handler_timeout = HANDLER_TIMEOUT_DEFAULT
 
     # What most servers leave as it is stays here, so that an idle connection is small.
     tls_context: ssl.SSLContext | None = None
@@ -224,7 +230,6 @@ class SMTP(
     _recipient_domains: set[str] | None = None
     _verb = ""
     _old_ehlo_hook = False
-    _handler_lists_hooks = False
 
     def __init__(
         self,
@@ -347,9 +352,8 @@ class SMTP(
             self._filtering = True
         if self._verbose:
             self._log_mechanisms()
-        if hasattr(type(self.event_handler), "__getattr__"):
-            # A mock or a proxy makes up attributes as they are asked for; its hooks are those it lists.
-            self._handler_lists_hooks = True
+        # A mock or a proxy makes up attributes as they are asked for; its hooks are those it lists.
+        self._handler_lists_hooks = hasattr(type(self.event_handler), "__getattr__")
         hook = self._find_hook("handle_EHLO")
         if hook is not None and is_old_ehlo_hook(hook):
             self._old_ehlo_hook = True
@@ -449,7 +453,7 @@ class SMTP(
     def _is_plain(self, methods: Methods) -> bool:
         return (
             methods.names.isdisjoint(self.__dict__)
-            and not (self._filtering or self._handler_lists_hooks or self._call_limits)
+            and self._call_limits is None
             and self._tls_handshake_okay
             and (not self.require_starttls or self._tls_protocol is not None)
         )

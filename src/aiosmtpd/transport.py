@@ -80,18 +80,14 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
     # is seldom changed, of which the class has the default: an idle connection is small, and it takes
     # one look to know that nobody has overridden a method on it.
     __slots__ = (
-        *("_connection", "_connection_task", "_flush_scheduled", "_idle", "_loop"),
-        *("_lost_transport", "_met", "_reading_paused", "_registry", "_replies_sent", "_since"),
+        *("_connection", "_connection_task", "_filtering", "_flush_scheduled", "_handler_timeout"),
+        *("_idle", "_loop", "_lost_transport", "_met", "_overdue", "_proxy_timeout"),
+        *("_reading_paused", "_registry", "_replies_sent", "_since", "_stopping"),
         *("_timeout_duration", "_timer", "_verbose", "_waiter", "_write_waiter"),
         *("envelope", "session", "transport"),
     )
     _writer_face: StreamWriterFace | None = None
-    _proxy_timeout: float | None = None
-    _handler_timeout: float | None = None
     _draining = False
-    _stopping = False
-    _overdue = 0  # how often the task was cancelled for that
-    _filtering = False
     _opened = 0.0
 
     def __init__(
@@ -106,10 +102,9 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         # Known from connection_made() on, like those of a connection below.
         self._loop: asyncio.AbstractEventLoop = loop  # type: ignore[assignment]
         self._timeout_duration = timeout
-        if handler_timeout != self._handler_timeout:
-            self._handler_timeout = handler_timeout
-        if proxy_timeout is not None:
-            self._proxy_timeout = proxy_timeout
+        self._handler_timeout = handler_timeout
+        self._overdue = 0  # how often the task was cancelled for that
+        self._proxy_timeout = proxy_timeout
         self._connection = Connection(
             command_limit=self._command_limit(), utf8=utf8, proxy=proxy_timeout is not None
         )
@@ -129,6 +124,8 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         self._idle = False
         self._met: Event | Exception | None = None
         self._flush_scheduled = False
+        self._filtering = False
+        self._stopping = False
         self._replies_sent = 0
         self._since = 0.0
         # Whether somebody reads what is logged; looked up once a command.

@@ -228,7 +228,9 @@ class AtOnce(Verbs):
         part = _AFTER_GREETING if self.session.host_name else _BEFORE_GREETING
         functions = part.methods.functions_of(type(self))
         if (
-            self.command_size_limits
+            self._filtering
+            or self._handler_lists_hooks
+            or self.command_size_limits
             or self.command_size_limit < PLAIN_LIMIT
             or ((self.__dict__ or self.require_starttls) and not self._is_plain(part.methods))
         ):

@@ -80,6 +80,7 @@ class Verbs:
         _filtering: bool
         _greeting_verb: str
         __ident__: str
+        _handler_lists_hooks: bool
         _handler_timeout: float | None
         _idle: bool
         _old_ehlo_hook: bool
