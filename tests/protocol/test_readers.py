@@ -28,8 +28,10 @@ from aiosmtpd.protocol.readers import (
     AuthResponseReader,
     BodyReader,
     CommandReader,
+    OverlongLineReader,
     ProxyReader,
     Reader,
+    command_reader,
 )
 
 Read = Callable[..., list[tuple[Any, ...]]]
@@ -175,6 +177,30 @@ def test_a_reader_of_commands_is_never_done() -> None:
     assert reader.read(buffer) == Command("NOOP", None, 4)
     assert not reader.done
     assert reader.read(buffer) is None
+
+
+def test_connections_share_a_reader_of_commands() -> None:
+    assert command_reader(40, True) is command_reader(40, True)
+    assert command_reader(40, True) is not command_reader(40, False)
+    assert command_reader(40, True).limit == 40
+
+
+def test_the_rest_of_a_line_that_is_too_long() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"NOOP xxxx")
+    reader = OverlongLineReader(buffer)
+    assert reader.mode is Mode.COMMAND
+    for piece in (b"", b"x" * 1000, b"\r"):
+        buffer.feed(piece)
+        reader.read(buffer)
+        assert not buffer.data
+        assert not reader.done
+    buffer.feed(b"\nNOOP\r\n")
+    with pytest.raises(CommandTooLong) as caught:
+        reader.read(buffer)
+    assert not caught.value.is_last
+    assert reader.done
+    assert CommandReader(10, utf8=False).read(buffer) == Command("NOOP", None, 4)
 
 
 @pytest.mark.parametrize(

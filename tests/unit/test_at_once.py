@@ -22,6 +22,8 @@ from aiosmtpd.extensions import DEFAULT, EnhancedStatusCodes, Extension
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP
 from aiosmtpd.testing import RecordingHandler
+from aiosmtpd.verbs.at_once import _AFTER_GREETING as AFTER_GREETING
+from aiosmtpd.verbs.at_once import _BEFORE_GREETING as BEFORE_GREETING
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Connect, Run, Serve, Wire
@@ -192,6 +194,63 @@ def test_whoever_says_so_on_the_connection_is_asked(
     if not by_hook:
         change(wire.server)
     assert _asked(wire) == ALL
+
+
+@pytest.mark.parametrize("name", sorted(AFTER_GREETING.methods.names))
+def test_whatever_is_overridden_on_the_connection_is_asked(connect: Connect, name: str) -> None:
+    wire = connect()
+    wire.ehlo()
+    setattr(wire.server, name, getattr(wire.server, name))
+    assert not at_once(wire, b"MAIL FROM:<>\r\n")
+
+
+@pytest.mark.parametrize("name", sorted(BEFORE_GREETING.methods.names))
+def test_so_is_what_is_overridden_before_the_greeting(connect: Connect, name: str) -> None:
+    wire = connect()
+    setattr(wire.server, name, getattr(wire.server, name))
+    assert not at_once(wire, b"EHLO x\r\n")
+
+
+@pytest.mark.parametrize("name", sorted(AFTER_GREETING.methods.names))
+def test_so_is_what_is_replaced_in_the_class(
+    connect: Connect, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = connect()
+    wire.ehlo()
+    function = getattr(SMTP, name)
+
+    @functools.wraps(function)
+    def replaced(*args: Any) -> Any:
+        return function(*args)
+
+    monkeypatch.setattr(SMTP, name, replaced)
+    verb = {"smtp_RCPT": b"RCPT TO:<a@b>", "smtp_DATA": b"DATA", "smtp_RSET": b"RSET"}.get(name)
+    if verb is None:
+        assert not at_once(wire, b"QUIT\r\n" if name == "smtp_QUIT" else b"MAIL FROM:<>\r\n")
+    else:
+        assert at_once(wire, b"MAIL FROM:<>\r\n")
+        if name == "smtp_DATA":
+            assert at_once(wire, b"RCPT TO:<a@b>\r\n")
+        assert not at_once(wire, verb + b"\r\n")
+
+
+def test_a_class_that_asks_for_tls_is_heard(connect: Connect) -> None:
+    class Strict(SMTP):
+        require_starttls = True
+
+    wire = connect(cls=Strict)
+    wire.ehlo()
+    assert wire.say("MAIL FROM:<>")[0].startswith("530 Must issue a STARTTLS")
+
+
+def test_a_first_greeting_leaves_the_envelope_as_it_was_made(connect: Connect) -> None:
+    wire = connect()
+    made = wire.server.envelope
+    assert at_once(wire, b"EHLO x\r\n")
+    assert wire.server.envelope is made
+    wire.heard()
+    assert wire.say("EHLO x")[0] == "250-mx.example"
+    assert wire.server.envelope is not made
 
 
 @pytest.mark.parametrize("fault", ["RCPT TO:<", "MAIL", "DATA", "", "NOOP", "FOO"])

@@ -17,7 +17,7 @@ from aiosmtpd.server import Connections, Server, serve, settle
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 if TYPE_CHECKING:
-    from tests.unit.conftest import Run
+    from tests.unit.conftest import ManualLoop, Run
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -284,6 +284,16 @@ def test_protocols_that_keep_no_register_are_left_alone(run: Run) -> None:
         await register.wait_closed()
 
     run(main)
+
+
+def test_a_protocol_learns_its_loop_from_the_register(loop: ManualLoop) -> None:
+    server, other = SMTP(None, hostname="mx"), asyncio.new_event_loop()
+    Connections(loop).track(server)
+    assert server.loop is loop  # though it does not run
+    told = SMTP(None, hostname="mx", loop=other)
+    Connections(loop).track(told)
+    assert told.loop is other
+    other.close()
 
 
 def test_settling_cancels_what_runs_and_lets_it_end() -> None:
