@@ -11,7 +11,7 @@ from pathlib import Path
 from .client import LoadError
 from .subjects import free_port
 
-__all__ = ["time_asyncio", "time_controller", "time_greeting", "time_import"]
+__all__ = ["time_asyncio", "time_controller", "time_first", "time_greeting"]
 
 _IMPORT = """
 import sys, time
@@ -59,7 +59,7 @@ def _run(python: Path, program: str, *arguments: str) -> str:
     ).stdout
 
 
-def time_import(python: Path) -> tuple[float, float, int]:
+def time_first(python: Path) -> tuple[float, float, int]:
     """Import ``aiosmtpd.controller``, and start and stop a first ``Controller``.
 
     Returns:

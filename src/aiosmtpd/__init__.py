@@ -6,6 +6,8 @@ Receive mail in a program (:mod:`aiosmtpd.controller`, :mod:`aiosmtpd.server`), 
 
 from typing import TYPE_CHECKING
 
+from .late import LateNames
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -14,15 +16,11 @@ __version__ = "2.0.0"
 __all__ = ["__version__"]
 
 
+# They came with the controller in 1.4.
+_late = LateNames(globals(), proxy_protocol=".proxy_protocol:", smtp=".smtp:")
+__dir__ = _late.names
 if not TYPE_CHECKING:  # to a type checker, any name at all would be there
-
-    def __getattr__(name: str) -> object:
-        """Give a module that came with the controller in 1.4, and is imported late now."""
-        if name not in ("proxy_protocol", "smtp"):
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
-
-        return import_module(f".{name}", __name__)
+    __getattr__ = _late.give
 
 
 def _get_or_new_eventloop() -> "asyncio.AbstractEventLoop":

@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from .listening import listen_on, listen_unix
-    from .server import Connections, Server, cancel_tasks, settle
-    from .server import Unavailable as _FakeServer
+    from . import listening as _listening
+    from . import server as _server
     from .smtp import SMTP
 
 __all__ = [
@@ -65,13 +64,13 @@ Try increasing the `ready_timeout` parameter."""
 
 _late = LateNames(
     globals(),
-    {
-        **dict.fromkeys(["Connections", "Server", "asyncio", "cancel_tasks", "settle"], ".server"),
-        **dict.fromkeys(["_server_to_client_ssl_ctx", "ssl"], ".handshake"),
-        **dict.fromkeys(["listen_on", "listen_unix"], ".listening"),
-        "SMTP": ".smtp",
-        "_FakeServer": ".server:Unavailable",
-    },
+    SMTP=".smtp:_SMTP",
+    _FakeServer=".server:Unavailable",
+    _listening=".listening:",
+    _server=".server:",
+    _server_to_client_ssl_ctx=".server",
+    asyncio="asyncio:",
+    ssl="ssl:",
 )
 __dir__ = _late.names
 if not TYPE_CHECKING:  # to a type checker, any name at all would be there
@@ -115,8 +114,7 @@ class BaseController(metaclass=ABCMeta):
         handler: the object whose ``handle_*`` hooks are called.
         loop: the event loop in which the server runs; a new one if None.
         ssl_context: TLS from the first octet (RFC 8314). For STARTTLS give ``tls_context``.
-        server_hostname: the name in the greeting, the ``hostname`` of
-            :class:`~aiosmtpd.smtp.SMTP`; the machine's own if None.
+        server_hostname: the name in the greeting, as ``hostname`` of ``SMTP``; the machine's if None.
         drain_timeout: seconds that running commands may take once the server is stopped.
         **SMTP_parameters: for :class:`~aiosmtpd.smtp.SMTP`; ``enable_SMTPUTF8`` is on unless given.
 
@@ -157,7 +155,7 @@ class BaseController(metaclass=ABCMeta):
         if server_hostname:
             self.SMTP_kwargs["hostname"] = server_hostname
         self._given_loop = self._loop = loop
-        self._connections: Connections | None = None
+        self._connections: _server.Connections | None = None
         self._factory_invoked = threading.Event()
 
     @property
@@ -179,7 +177,7 @@ class BaseController(metaclass=ABCMeta):
         """
         return SMTP(self.handler, **self.SMTP_kwargs)
 
-    def _factory_invoker(self) -> SMTP | _FakeServer:
+    def _factory_invoker(self) -> SMTP | _server.Unavailable:
         """Make the protocol of a connection, or note why it cannot be made."""
         try:
             smtpd: SMTP | None = self.factory()
@@ -189,7 +187,7 @@ class BaseController(metaclass=ABCMeta):
             if self.smtpd is not None:  # later than at the start, where it is raised
                 log.exception("the protocol of a connection could not be made")
             self._thread_exception = error
-            return _FakeServer(self.loop)
+            return _server.Unavailable(self.loop)
         else:
             self.smtpd = smtpd
             if self._connections is not None:
@@ -211,10 +209,10 @@ class BaseController(metaclass=ABCMeta):
 
     def _listen_on(
         self, sockets: list[socket.socket], unix_socket: str | None = None
-    ) -> Coroutine[Any, Any, Server]:
+    ) -> Coroutine[Any, Any, _server.Server]:
         if self._connections is None:
-            self._connections = Connections(self.loop)
-        return Server.start(
+            self._connections = _server.Connections(self.loop)
+        return _server.Server.start(
             self._factory_invoker,
             sockets,
             connections=self._connections,
@@ -232,7 +230,7 @@ class BaseController(metaclass=ABCMeta):
             # The server knows nothing of them if _create_server() was overridden.
             connections.close(self.drain_timeout)
             await connections.wait_closed()
-        if isinstance(server, Server):
+        if isinstance(server, _server.Server):
             await server.wait_closed()
 
     def _cleanup(self) -> None:
@@ -249,7 +247,7 @@ class BaseController(metaclass=ABCMeta):
         """
         if stop_loop:
             self.loop.stop()
-        cancel_tasks(self.loop, self._connections)
+        _server.cancel_tasks(self.loop, self._connections)
 
 
 class BaseThreadedController(BaseController):
@@ -317,7 +315,7 @@ class BaseThreadedController(BaseController):
         except (Exception, asyncio.CancelledError) as error:
             if not self._stop_requested:
                 self._thread_exception = error
-            loop.run_until_complete(settle())
+            loop.run_until_complete(_server.settle())
             if self._given_loop is None:  # else the caller may try again with it
                 loop.close()
             return
@@ -326,7 +324,7 @@ class BaseThreadedController(BaseController):
             loop.run_forever()
         loop.run_until_complete(self._close_server())
         self.server = None
-        loop.run_until_complete(settle())
+        loop.run_until_complete(_server.settle())
         loop.close()
 
     def _run_thread(self, ready_event: threading.Event) -> None:
@@ -378,7 +376,7 @@ class BaseThreadedController(BaseController):
             if self._given_loop is not None:
                 raise RuntimeError("Event loop is closed")
             self._loop = None
-        self._connections = Connections(self.loop)
+        self._connections = _server.Connections(self.loop)
         self._factory_invoked.clear()
         self._stop_requested = False
         ready_event = threading.Event()
@@ -461,9 +459,9 @@ class BaseUnthreadedController(BaseController):
         except RuntimeError:
             running = None
         self._loop = self._loop or running
-        if running not in (None, self.loop):
+        if running is not None and running is not self.loop:
             raise RuntimeError("another event loop than the controller's is running in this thread")
-        self._connections = Connections(self.loop)
+        self._connections = _server.Connections(self.loop)
         self.ended.clear()
         self.server_coro = self._create_server()
         beginning = self._begin(self.server_coro)
@@ -547,7 +545,8 @@ class InetMixin(BaseController):
         return None
 
     def _create_server(self) -> Awaitable[asyncio.AbstractServer]:
-        sockets = listen_on(self.make_socket(), self.hostname, self.port)
+        """Listen, and give what makes the server when it is awaited in :attr:`loop`."""
+        sockets = _listening.listen_on(self.make_socket(), self.hostname, self.port)
         self.port = self.port or sockets[0].getsockname()[1]
         return self._listen_on(sockets)
 
@@ -578,7 +577,8 @@ class UnixSocketMixin(BaseController):
         self.unix_socket = str(unix_socket)
 
     def _create_server(self) -> Awaitable[asyncio.AbstractServer]:
-        return self._listen_on([listen_unix(self.unix_socket)], self.unix_socket)
+        """Listen, and give what makes the server when it is awaited in :attr:`loop`."""
+        return self._listen_on([_listening.listen_unix(self.unix_socket)], self.unix_socket)
 
     def _trigger_server(self) -> None:
         """Do nothing; see :meth:`BaseThreadedController.start`."""

@@ -96,11 +96,3 @@ class Handshake(asyncio.Protocol):
         transport = self._tls_protocol
         if transport is not None:
             self.session.ssl = {key: transport.get_extra_info(key) for key in _TLS_DETAILS}
-
-
-def _server_to_client_ssl_ctx(server_ctx: ssl.SSLContext) -> ssl.SSLContext:
-    """Make a context to connect to our own server with, for overrides of ``_trigger_server`` in 1.4."""
-    client_ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client_ctx.check_hostname = False
-    client_ctx.verify_mode = ssl.CERT_NONE
-    return client_ctx

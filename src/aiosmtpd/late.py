@@ -2,16 +2,13 @@
 
 A test suite imports a server each time it is run, and a program's settings often without ever starting
 one. So what brings much along, or what few need, waits. Type checkers are told of such names under
-``TYPE_CHECKING``, and whoever imports one cannot tell the difference.
+``TYPE_CHECKING``; to whoever imports one by its name it is as if it had been there.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any
 
 __all__ = ["LateNames"]
 
@@ -21,13 +18,16 @@ class LateNames:
 
     Args:
         namespace: its ``globals()``.
-        origins: for each name the module that has it, as seen from here (``".smtp"``); with what it
-            is called there, if that is another name (``".server:Unavailable"``).
+        **origins: for each name the module that has it, as seen from here (``".server"``); with what it
+            is called there, if that is another name (``".server:Unavailable"``); or the module that
+            it stands for, with a colon (``"asyncio:"``).
     """
 
-    def __init__(self, namespace: dict[str, Any], origins: Mapping[str, str]) -> None:
+    def __init__(self, namespace: dict[str, Any], /, **origins: str) -> None:
         self._namespace = namespace
         self._origins = origins
+        for name in origins:  # of before, where the module is loaded once more
+            namespace.pop(name, None)
 
     def give(self, name: str) -> Any:
         """Give what a name stands for; from now on the module has it. Its ``__getattr__``.
@@ -38,8 +38,10 @@ class LateNames:
         if name not in self._origins:
             module = self._namespace["__name__"]
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        module, _, called = self._origins[name].partition(":")
-        found = getattr(import_module(module, __package__), called or name)
+        module, colon, called = self._origins[name].partition(":")
+        found: Any = import_module(module, __package__)
+        if called or not colon:
+            found = getattr(found, called or name)
         return self._namespace.setdefault(name, found)
 
     def load(self) -> None:

@@ -98,12 +98,11 @@ AT_ONCE = {
 }
 PACKAGES = [auth, extensions]
 
-# What 1.4 had in the module, and what it is made of here.
+# What 1.4 had in the module of the controllers, and what it is here.
 LATE = {
-    "Connections": server.Connections,
     "SMTP": smtp.SMTP,
-    "Server": server.Server,
     "_FakeServer": server.Unavailable,
+    "_server_to_client_ssl_ctx": server._server_to_client_ssl_ctx,
     "asyncio": asyncio,
     "ssl": ssl,
 }
@@ -182,6 +181,29 @@ with mock.patch("aiosmtpd.controller.SMTP") as made:
 whole = isinstance(controller.Controller(object()).factory(), controller.SMTP)
 """
     assert loaded_by(program, "(replaced, whole)") == {"True"}
+
+
+def test_a_class_that_was_replaced_elsewhere_is_not_taken_for_good() -> None:
+    """By a test that makes the first controller of the process."""
+    program = """
+from unittest import mock
+from aiosmtpd import controller
+with mock.patch("aiosmtpd.smtp.SMTP"):
+    first = controller.Controller(object())
+whole = type(first.factory()) is type(controller.Controller(object()).factory())
+import aiosmtpd.smtp
+"""
+    assert loaded_by(program, "(whole, controller.SMTP is aiosmtpd.smtp.SMTP)") == {"True"}
+
+
+def test_a_module_that_is_loaded_once_more_has_its_names_anew() -> None:
+    program = """
+import importlib
+from aiosmtpd import controller
+controller.SMTP = None
+importlib.reload(controller)
+"""
+    assert loaded_by(program, "(controller.SMTP is not None,)") == {"True"}
 
 
 @pytest.mark.parametrize("module", ["proxy_protocol", "smtp"])

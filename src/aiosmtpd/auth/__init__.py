@@ -97,7 +97,7 @@ _MODULES = {
 }
 
 
-_late = LateNames(globals(), {name: f".auth.{module}" for name, module in _MODULES.items()})
+_late = LateNames(globals(), **{name: f".auth.{module}" for name, module in _MODULES.items()})
 __dir__ = _late.names
 if not TYPE_CHECKING:  # to a type checker, any name at all would be there
     __getattr__ = _late.give

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from ..extensions.smtputf8 import without_utf8
@@ -26,7 +25,7 @@ from ..protocol import reply as replies
 from ..protocol.grammar import parse_parameters, parse_reverse_path, split_mailbox
 from ..streams import BodyStream, ChunkStream
 from .at_once import at_once
-from .base import MISSING, Verbs, syntax, warn_deprecated
+from .base import MISSING, NO_PARAMETERS, Verbs, syntax, warn_deprecated
 from .replies import replies_by_recipient, reply_for_all
 
 __all__ = ["TransactionVerbs"]
@@ -36,7 +35,6 @@ log = logging.getLogger("mail.log")
 _PATH_KEYWORDS = {"MAIL": "FROM:", "RCPT": "TO:"}
 _OK = encode_reply(replies.OK)
 _START_DATA = encode_reply(replies.START_DATA)
-_NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
 
 def _options(parameters: dict[str, str | None]) -> list[str]:
@@ -477,7 +475,7 @@ class TransactionVerbs(Verbs):
         return self._default_for(status, replies.OK, "BODY")
 
     def _push_data_status(
-        self, status: Any, recipients: list[str], parameters: Mapping[str, Any] = _NO_PARAMETERS
+        self, status: Any, recipients: list[str], parameters: Mapping[str, Any] = NO_PARAMETERS
     ) -> Awaitable[None]:
         """Answer the message: once, unless PRDR asks for more; LMTP does it otherwise.
 
