@@ -252,6 +252,28 @@ def test_m_38_a_warning_names_the_version_that_comes_next() -> None:
 # -- the command line -----------------------------------------------------------------------------
 
 
+def test_m_56_asyncio_comes_with_the_first_controller() -> None:
+    program = """
+import sys
+import aiosmtpd.controller
+before = {"asyncio", "ssl", "aiosmtpd.server"} & sys.modules.keys()
+aiosmtpd.controller.Controller(object())
+after = {"asyncio", "ssl", "aiosmtpd.server"} - sys.modules.keys()
+sys.exit(1 if before or after else 0)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_m_57_vars_holds_what_the_program_set() -> None:
+    server = SMTP(Sink(), hostname="mx.example")
+    assert vars(server) == {}
+    server.mine = 1  # type: ignore[attr-defined]
+    server.hostname = "other.example"
+    assert vars(server) == {"mine": 1}
+    with pytest.raises(TypeError, match="lay-out"):
+        type("Server", (SMTP, type("Other", (), {"__slots__": ("theirs",)})), {})
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"), [("-n -c no.such.Class", 1), ("-n -l 192.0.2.1:0", 1), ("-n -s -5", 2)]
 )
