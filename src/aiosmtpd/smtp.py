@@ -65,7 +65,7 @@ from .verbs import (
     note_own_methods,
     syntax,
 )
-from .verbs.base import NO_PARAMETERS, _Missing
+from .verbs.base import _Missing
 from .verbs.session import is_old_ehlo_hook
 
 if TYPE_CHECKING:
@@ -73,7 +73,6 @@ if TYPE_CHECKING:
 
     from .auth import Mechanism
     from .networks import Networks
-    from .verbs.at_once import Methods
 
 __all__ = [
     "BOGUS_LIMIT",
@@ -266,7 +265,7 @@ class SMTP(
         if extensions is not None:
             self.extensions = tuple(extensions)
         self._table = _DEFAULT_TABLE if self.extensions is DEFAULT else table_of(self.extensions)
-        self.parameters: Mapping[str, Any] = NO_PARAMETERS
+        self.parameters: Mapping[str, Any] = {}
         self._unanswered = self._answers = None
         if tls_context is not None:
             self._set_up_tls(tls_context, require_starttls)
@@ -279,9 +278,7 @@ class SMTP(
             self._set_up_limits(command_call_limit, auth_failure_limit)
         if proxy_protocol_timeout is not None or proxy_networks is not None:
             proxy_protocol_timeout = self._set_up_proxy(proxy_protocol_timeout, proxy_networks)
-        # By its name, for super() would look through all groups of verbs.
-        ConnectionProtocol.__init__(
-            self,
+        super().__init__(
             timeout=timeout,
             proxy_timeout=proxy_protocol_timeout,
             handler_timeout=handler_timeout,
@@ -447,14 +444,6 @@ class SMTP(
         # Python remembers where it found a name, but only by the very same string.
         method = getattr(self, intern("smtp_" + verb), None) or self._find_verb(verb)
         return self._answer_unknown(verb) if method is None else method(command.argument)
-
-    def _is_plain(self, methods: Methods) -> bool:
-        return (
-            methods.names.isdisjoint(self.__dict__)
-            and self._call_limits is None
-            and self._tls_handshake_okay
-            and (not self.require_starttls or self._tls_protocol is not None)
-        )
 
     def _turn_away(self, command: Command, status: str) -> Awaitable[None]:
         """Refuse a command without asking its verb."""

@@ -274,7 +274,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         if self._connection_task is None:
             self._close()
         else:
-            self._met = _CLOSED
+            self._met = _CLOSED  # so that the task need not ask the engine
             self._wake_reader()
 
     def _pause_reading(self) -> None:
@@ -430,8 +430,8 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         Args:
             opened: whether the client has been greeted.
         """
-        # A task that starts eagerly runs before whoever makes it has it.
-        self._connection_task = self._connection_task or asyncio.current_task()
+        # If it starts eagerly, nobody has it yet; if it is overridden, it may run in a task of its own.
+        self._connection_task = (opened and self._connection_task) or asyncio.current_task()
         log.info("%r handling connection", self.session.peer)
         connection = self._connection
         buffer = connection.buffer

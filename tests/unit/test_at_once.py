@@ -20,7 +20,7 @@ import pytest
 
 from aiosmtpd.extensions import DEFAULT, EnhancedStatusCodes, Extension
 from aiosmtpd.lmtp import LMTP
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import SMTP, Envelope
 from aiosmtpd.testing import RecordingHandler
 from aiosmtpd.verbs.at_once import _AFTER_GREETING as AFTER_GREETING
 from aiosmtpd.verbs.at_once import _BEFORE_GREETING as BEFORE_GREETING
@@ -243,14 +243,74 @@ def test_a_class_that_asks_for_tls_is_heard(connect: Connect) -> None:
     assert wire.say("MAIL FROM:<>")[0].startswith("530 Must issue a STARTTLS")
 
 
-def test_a_first_greeting_leaves_the_envelope_as_it_was_made(connect: Connect) -> None:
+def test_a_hook_that_asks_for_tls_is_heard_by_the_next_rset(connect: Connect) -> None:
+    async def require(server: SMTP, session: Any, envelope: Any, *arguments: Any) -> str:
+        server.require_starttls = True
+        return "250 OK"
+
+    wire = connect(SimpleNamespace(handle_DATA=require))
+    wire.to_data()
+    assert wire.say("hi", ".") == ["250 OK"]
+    for command in ("RSET", MAIL):
+        assert wire.say(command)[0].startswith("530 Must issue a STARTTLS")
+
+
+def test_a_first_greeting_makes_an_envelope(connect: Connect) -> None:
+    class Mine(Envelope):
+        pass
+
     wire = connect()
-    made = wire.server.envelope
+    wire.server._create_envelope = Mine  # type: ignore[method-assign]
     assert at_once(wire, b"EHLO x\r\n")
-    assert wire.server.envelope is made
+    assert type(wire.server.envelope) is Mine
+
+
+def test_a_verb_may_be_any_object_that_can_be_called(connect: Connect) -> None:
+    class Verb:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __get__(self, server: SMTP | None, owner: type) -> Any:
+            return self if server is None else functools.partial(self, server)
+
+        async def __call__(self, server: SMTP, arg: str | None) -> None:
+            await server.push("250 mine")
+
+    class Server(SMTP):
+        smtp_RSET = Verb()
+
+    wire = connect(cls=Server)
+    wire.ehlo()
+    assert at_once(wire, b"MAIL FROM:<>\r\n")
     wire.heard()
-    assert wire.say("EHLO x")[0] == "250-mx.example"
-    assert wire.server.envelope is not made
+    assert wire.say("RSET") == ["250 mine"]
+
+
+@pytest.mark.parametrize("name", ["smtp_RSET", "push", "_create_session"])
+def test_a_method_may_be_had_of_instances_only(connect: Connect, name: str) -> None:
+    class Only:
+        def __get__(self, server: SMTP | None, owner: type) -> Any:
+            if server is None:
+                raise AttributeError(name)
+            return functools.partial(getattr(SMTP, name), server)
+
+    wire = connect(cls=type("Server", (SMTP,), {name: Only()}))
+    wire.ehlo()
+    assert wire.say("RSET", MAIL, RCPT) == ["250 OK"] * 3
+
+
+def test_what_is_overridden_while_a_command_comes_in_parts_is_asked(connect: Connect) -> None:
+    wire = connect()
+    wire.ehlo()
+    wire.send(b"NOOP\r\nMAIL ")
+    wire.send(b"FRO")
+
+    async def push(status: str | bytes) -> None:
+        await SMTP.push(wire.server, b"250 mine")
+
+    wire.server.push = push  # type: ignore[method-assign]
+    wire.heard()
+    wire.send(b"M:<a@b.example>\r\n")
+    assert wire.heard() == ["250 mine"]
 
 
 @pytest.mark.parametrize("fault", ["RCPT TO:<", "MAIL", "DATA", "", "NOOP", "FOO"])

@@ -168,6 +168,15 @@ def test_no_secret_in_the_log_of_a_pipelined_exchange(
     assert_clean(caplog)
 
 
+def test_commands_that_nobody_logs_count_as_well(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire = connect()  # at WARNING, so that a transaction needs no task
+    wire.ehlo()
+    wire.say("AUTH PLAIN", "MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "RSET", "FOO")
+    assert "unrecognised: FOO" in caplog.text
+
+
 def test_the_log_tells_commands_again_after_a_while(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

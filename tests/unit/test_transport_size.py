@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,13 @@ def test_no_class_hides_a_slot() -> None:
     assert len(slots) == len(ConnectionProtocol.__slots__) + len(vars(SMTP)["__slots__"])
     for name in slots:
         assert isinstance(getattr(SMTP, name), MemberDescriptorType), name
+
+
+def test_a_connection_that_is_not_open_can_be_copied() -> None:
+    server = SMTP(Sink(), hostname="mx.example")
+    for copied in (copy.deepcopy(server), pickle.loads(pickle.dumps(server))):
+        assert copied.hostname == "mx.example"
+        assert copied.parameters == {}
 
 
 def test_slots_are_there_from_the_beginning() -> None:

@@ -136,6 +136,23 @@ def test_a_task_that_is_cancelled_before_its_first_turn(connect: Connect, sent: 
     assert wire.over
 
 
+def test_a_program_may_serve_in_a_task_of_its_own_and_cancel_that(connect: Connect) -> None:
+    class Limited(SMTP):
+        """Ends each session after half a minute."""
+
+        async def _handle_client(self, *opened: bool) -> None:
+            serving = asyncio.ensure_future(super()._handle_client(*opened))
+            await asyncio.wait({serving}, timeout=30)
+            serving.cancel()
+            await asyncio.wait({serving})
+
+    wire = connect(cls=Limited, timeout=None)
+    wire.ehlo()
+    wire.wait(31)
+    assert wire.over
+    assert wire.heard() == []
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_to_cancel_all_tasks_ends_all_connections(
     connect: Connect, loop: ManualLoop, busy: bool

@@ -24,7 +24,7 @@ from .base import Verbs
 if TYPE_CHECKING:
     from ..protocol import Connection
 
-__all__ = ["OPENING", "AtOnce", "Methods", "at_once", "note_own_methods"]
+__all__ = ["NO_ANSWERS", "OPENING", "AtOnce", "Methods", "at_once", "note_own_methods"]
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Awaitable[None]])
 _Answer = Callable[[Any, bytes | None, bytes | None], bytes | None]
@@ -43,7 +43,7 @@ class Methods:
     Attributes:
         names: the same.
         functions_of: gives the functions of a class's methods, in one step, for it is done for each
-            connection.
+            connection; raises AttributeError if one cannot be had of it, as with some descriptors.
         own: the functions of :class:`~aiosmtpd.smtp.SMTP` itself.
     """
 
@@ -79,8 +79,8 @@ class _Part:
         """Give what is answered at once where the methods have these functions."""
         count = len(self.openings)
         if functions[count:] != self.methods.own[count:]:
-            return _NO_ANSWERS
-        return _answers_of(self.openings, functions[:count])
+            return NO_ANSWERS
+        return _answers_of(self.openings, tuple(map(_answer_of, functions[:count])))
 
 
 _REPLY = ("push", "_call_handler_hook")
@@ -91,10 +91,7 @@ OPENING = Methods(
 """What has a say in how a connection opens."""
 
 _REPLYING = Methods(*_REPLY)
-_BEFORE_GREETING = _Part(
-    {b"HELO": "smtp_HELO", b"EHLO": "smtp_EHLO", b"QUIT": "smtp_QUIT"},
-    (*_REPLY, "_set_rset_state"),
-)
+_BEFORE_GREETING = _Part({b"HELO": "smtp_HELO", b"EHLO": "smtp_EHLO", b"QUIT": "smtp_QUIT"}, _REPLY)
 _AFTER_GREETING = _Part(
     {
         b"MAIL FROM": "smtp_MAIL",
@@ -131,21 +128,24 @@ def at_once(answer: _Answer) -> Callable[[_Verb], _Verb]:
     return decorate
 
 
+def _answer_of(verb: Any) -> _Answer | None:
+    """Give what answers at once for a verb, or None."""
+    marked, answer = getattr(verb, "__smtp_at_once__", (None, None))
+    return answer if marked is verb else None
+
+
 @functools.lru_cache(maxsize=64)
-def _answers_of(openings: tuple[bytes, ...], functions: tuple[Any, ...]) -> _Answers:
-    by_opening = {}
-    for opening, function in zip(openings, functions, strict=True):
-        marked, answer = getattr(function, "__smtp_at_once__", (None, None))
-        if marked is function and answer is not None:
-            by_opening[opening] = answer
-    return plain_command(), by_opening
+def _answers_of(openings: tuple[bytes, ...], answers: tuple[_Answer | None, ...]) -> _Answers:
+    found = zip(openings, answers, strict=True)
+    return plain_command(), {opening: answer for opening, answer in found if answer is not None}
 
 
 def _nobody(server: Any, path: bytes | None, rest: bytes | None) -> None:
     """Leave a command to the task."""
 
 
-_NO_ANSWERS: _Answers = (re.compile(b"(?!)"), {})
+NO_ANSWERS: _Answers = (re.compile(b"(?!)"), {})
+"""All is left to the task."""
 
 
 class AtOnce(Verbs):
@@ -156,9 +156,9 @@ class AtOnce(Verbs):
         _answers: _Answers | None
 
     def _serve_at_once(self, connection: Connection, data: bytes) -> bytes | None:
-        """Answer the plain commands that come next.
+        """Answer a plain command, or those of a group up to the first that cannot be answered.
 
-        The first one that cannot be answered is left for the task, as an event.
+        That one is left for the task, as an event.
 
         Args:
             connection: the engine, which expects a command.
@@ -167,9 +167,9 @@ class AtOnce(Verbs):
         Returns:
             The octets that are left, or None if all is done, and there is nothing for the task.
         """
-        command, answers = self._answers or self._find_answers()
         if connection.buffer.data or len(data) > PLAIN_LIMIT:
             return self._serve_group(connection, data)
+        command, answers = self._answers or self._find_answers()
         found = command.fullmatch(data)
         if found is None:
             return self._serve_group(connection, data)
@@ -182,7 +182,7 @@ class AtOnce(Verbs):
         return None
 
     def _serve_group(self, connection: Connection, data: bytes) -> bytes | None:
-        """Do the same where it is not one command, and whole."""
+        """Do the same for several commands, or for one that comes in pieces or is not plain."""
         buffer = connection.buffer
         if buffer.data:
             if b"\n" not in data:
@@ -226,15 +226,12 @@ class AtOnce(Verbs):
     def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""
         part = _AFTER_GREETING if self.session.host_name else _BEFORE_GREETING
-        functions = part.methods.functions_of(type(self))
-        if (
-            self._filtering
-            or self._handler_lists_hooks
-            or self.command_size_limits
-            or self.command_size_limit < PLAIN_LIMIT
-            or ((self.__dict__ or self.require_starttls) and not self._is_plain(part.methods))
-        ):
-            answers = _NO_ANSWERS
+        try:
+            functions = part.methods.functions_of(type(self))
+        except AttributeError:
+            functions = ()
+        if not self._answers_plainly(part.methods):
+            answers = NO_ANSWERS
         elif functions == part.methods.own:
             answers = part.answers
         else:
@@ -244,22 +241,38 @@ class AtOnce(Verbs):
 
     def _has_own(self, methods: Methods) -> bool:
         """Tell whether methods are the server's own, on its class and on this object of it."""
-        return methods.functions_of(type(self)) == methods.own and methods.names.isdisjoint(
-            self.__dict__
-        )
+        try:
+            functions = methods.functions_of(type(self))
+        except AttributeError:
+            return False
+        return functions == methods.own and methods.names.isdisjoint(self.__dict__)
 
     def _replies_plainly(self) -> bool:
-        """Tell whether a hook has changed how the next command and its reply are treated."""
+        """Tell whether a reply may still leave at once, whatever a hook did since the last command."""
         return (
             self._has_own(_REPLYING)
             and not self.command_size_limits
+            and (not self.__dict__ or self._answers_plainly(_REPLYING))
             and not log.isEnabledFor(logging.INFO)
         )
 
-    def _is_plain(self, methods: Methods) -> bool:
-        """Tell whether nothing that was set on this object changes how commands are answered.
+    def _answers_plainly(self, methods: Methods) -> bool:
+        """Tell whether nothing is done with a command or a reply but what the verbs do.
 
         Args:
-            methods: what must not have been overridden.
+            methods: what must not be overridden on this object; of its class nothing is said.
         """
-        raise NotImplementedError
+        if (
+            self._filtering
+            or self._handler_lists_hooks
+            or self.command_size_limits
+            or self.command_size_limit < PLAIN_LIMIT
+        ):
+            return False
+        # Nearly always nothing was set on the connection, and there is nothing more to look at.
+        return not (self.__dict__ or self.require_starttls) or (
+            methods.names.isdisjoint(self.__dict__)
+            and self._call_limits is None
+            and self._tls_handshake_okay
+            and (not self.require_starttls or self._tls_protocol is not None)
+        )

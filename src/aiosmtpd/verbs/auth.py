@@ -22,6 +22,7 @@ from .. import auth as sasl
 from ..auth import AuthResult, LoginPassword
 from ..protocol import AuthResponse, phase_of, refusal
 from ..protocol import reply as replies
+from .at_once import NO_ANSWERS
 from .base import MISSING, Verbs, _Missing, syntax, warn_deprecated
 
 if TYPE_CHECKING:
@@ -241,6 +242,7 @@ class AuthVerbs(Verbs):
     def _note_auth_refused(self) -> None:
         """Note that AUTH was just refused: a client that pipelines sends its responses all the same."""
         self._auth_failed = self._replies_sent
+        self._answers = NO_ANSWERS  # what is answered at once is not counted
 
     def _may_be_secret(self, verb: str) -> bool:
         """Tell whether an unknown verb may hold a secret.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..extensions import syntax
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from ..session import Envelope, Session
     from .at_once import Methods
 
-__all__ = ["MISSING", "NO_PARAMETERS", "Verbs", "_Missing", "syntax", "warn_deprecated"]
+__all__ = ["MISSING", "Verbs", "_Missing", "syntax", "warn_deprecated"]
 
 
 class _Missing(enum.Enum):
@@ -33,10 +32,6 @@ class _Missing(enum.Enum):
 
 MISSING = _Missing.MISSING
 """There is nothing: no such hook, or no response of the client."""
-
-
-NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
-"""What a MAIL or RCPT without parameters has."""
 
 
 def warn_deprecated(new: str, old: str) -> None:

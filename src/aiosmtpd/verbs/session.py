@@ -27,13 +27,6 @@ class SessionVerbs(Verbs):
 
     # -- HELO and EHLO ----------------------------------------------------------------------------
 
-    def _is_first_command(self) -> bool:
-        """Tell whether nothing came before, so that the envelope is as it was made.
-
-        What else may come before a greeting is for the task.
-        """
-        return self._connection_task is None
-
     def _greet_at_once(self, path: bytes | None, name: bytes | None) -> bytes | None:
         if (
             path is not None
@@ -42,8 +35,7 @@ class SessionVerbs(Verbs):
             or log.isEnabledFor(logging.INFO)
         ):
             return None
-        if not self._is_first_command():
-            self._set_rset_state()
+        self._set_rset_state()
         self.session.extended_smtp = False
         self.session.host_name = name.decode()
         self._answers = None  # from now on it is others that count
@@ -74,8 +66,7 @@ class SessionVerbs(Verbs):
             or log.isEnabledFor(logging.INFO)
         ):
             return None
-        if not self._is_first_command():
-            self._set_rset_state()
+        self._set_rset_state()
         self.session.extended_smtp = True
         responses = "\r\n".join(self._ehlo_responses())
         self.session.host_name = name.decode()

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ..extensions.smtputf8 import without_utf8
@@ -25,7 +26,7 @@ from ..protocol import reply as replies
 from ..protocol.grammar import parse_parameters, parse_reverse_path, split_mailbox
 from ..streams import BodyStream, ChunkStream
 from .at_once import at_once
-from .base import MISSING, NO_PARAMETERS, Verbs, syntax, warn_deprecated
+from .base import MISSING, Verbs, syntax, warn_deprecated
 from .replies import replies_by_recipient, reply_for_all
 
 __all__ = ["TransactionVerbs"]
@@ -34,6 +35,7 @@ log = logging.getLogger("mail.log")
 
 _PATH_KEYWORDS = {"MAIL": "FROM:", "RCPT": "TO:"}
 _OK = encode_reply(replies.OK)
+_NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 _START_DATA = encode_reply(replies.START_DATA)
 
 
@@ -475,7 +477,7 @@ class TransactionVerbs(Verbs):
         return self._default_for(status, replies.OK, "BODY")
 
     def _push_data_status(
-        self, status: Any, recipients: list[str], parameters: Mapping[str, Any] = NO_PARAMETERS
+        self, status: Any, recipients: list[str], parameters: Mapping[str, Any] = _NO_PARAMETERS
     ) -> Awaitable[None]:
         """Answer the message: once, unless PRDR asks for more; LMTP does it otherwise.
 
