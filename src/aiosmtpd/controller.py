@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from . import listening as _listening
     from . import server as _server
+    from .server import Unavailable as _FakeServer
     from .smtp import SMTP
 
 __all__ = [
@@ -177,7 +178,7 @@ class BaseController(metaclass=ABCMeta):
         """
         return SMTP(self.handler, **self.SMTP_kwargs)
 
-    def _factory_invoker(self) -> SMTP | _server.Unavailable:
+    def _factory_invoker(self) -> SMTP | _FakeServer:
         """Make the protocol of a connection, or note why it cannot be made."""
         try:
             smtpd: SMTP | None = self.factory()
@@ -187,7 +188,7 @@ class BaseController(metaclass=ABCMeta):
             if self.smtpd is not None:  # later than at the start, where it is raised
                 log.exception("the protocol of a connection could not be made")
             self._thread_exception = error
-            return _server.Unavailable(self.loop)
+            return _FakeServer(self.loop)
         else:
             self.smtpd = smtpd
             if self._connections is not None:
@@ -338,8 +339,7 @@ class BaseThreadedController(BaseController):
         if self._factory_invoked.is_set():
             return  # by a client, or by an override of _trigger_server()
         try:
-            # Here it learns its loop: programs ask for smtpd.loop in their own thread.
-            getattr(self._factory_invoker(), "loop", None)
+            self._factory_invoker()
         except Exception as error:
             self._thread_exception = error
         self._factory_invoked.set()

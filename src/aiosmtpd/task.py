@@ -9,6 +9,7 @@ with the connection; see ``connection_made``.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from .session import Session
 
 __all__ = ["ConnectionTask"]
+
+log = logging.getLogger("mail.log")
 
 # Seconds that another thread waits for the loop to make a task.
 _PATIENCE = 1.0
@@ -30,6 +33,7 @@ class ConnectionTask:
         _handle_client: Any
         _idle: bool
         _loop: asyncio.AbstractEventLoop
+        _verbose: bool
 
         @property
         def loop(self) -> asyncio.AbstractEventLoop: ...
@@ -66,6 +70,8 @@ class ConnectionTask:
     def _start_task(self) -> None:
         """Start the task; where a command is waited for, the client has been greeted already."""
         opened, self._idle = self._idle, False
+        if self._verbose:
+            log.info("%r handling connection", self.session.peer)
         # Only the own _handle_client() is ever told; one that is overridden serves from the beginning.
         serving: Coroutine[Any, Any, None] = (
             self._handle_client(opened) if opened else self._handle_client()

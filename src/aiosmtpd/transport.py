@@ -432,7 +432,6 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         """
         # If it starts eagerly, nobody has it yet; if it is overridden, it may run in a task of its own.
         self._connection_task = (opened and self._connection_task) or asyncio.current_task()
-        log.info("%r handling connection", self.session.peer)
         connection = self._connection
         buffer = connection.buffer
         loop = self._loop

@@ -251,8 +251,9 @@ class TransactionVerbs(Verbs):
         parameters = self._understand("RCPT", address, given)
         if self.recipient_domain_limit is not None:
             self._count_domain(address, self.recipient_domain_limit)
-        self._accept_recipient(address, _options(given) if given else [])
-        self._note_recipients(parameters)
+        if given:
+            self.envelope.rcpt_options.extend(_options(given))
+        self._accept_recipient(address, parameters)
         return _OK
 
     def _parse_recipient(self, arg: str | None) -> tuple[str, list[str], dict[str, Any]]:
@@ -263,16 +264,22 @@ class TransactionVerbs(Verbs):
             self._count_domain(address, self.recipient_domain_limit)
         return address, _options(given) if given else [], parameters
 
-    def _accept_recipient(self, address: str, options: list[str]) -> None:
-        envelope = self.envelope
-        envelope.rcpt_tos.append(address)
-        if options:
-            envelope.rcpt_options.extend(options)
+    def _accept_recipient(self, address: str | None, parameters: dict[str, Any]) -> None:
+        """Add a recipient, if no hook did, and note the parameters for those that were added.
 
-    def _note_recipients(self, parameters: dict[str, Any]) -> None:
-        """Note the parameters for each recipient that was added; a hook may accept several."""
-        noted = self.envelope.rcpt_parameters
-        noted.extend([parameters] * (len(self.envelope.rcpt_tos) - len(noted)))
+        Args:
+            address: the mailbox; None if a hook has accepted what it liked, perhaps several.
+            parameters: those of the RCPT, by keyword.
+        """
+        envelope = self.envelope
+        if address is not None:
+            envelope.rcpt_tos.append(address)
+        noted = envelope.rcpt_parameters
+        missing = len(envelope.rcpt_tos) - len(noted)
+        if missing == 1:
+            noted.append(parameters)
+        else:
+            noted.extend([parameters] * missing)
 
     @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
     @at_once(_add_at_once)
@@ -287,13 +294,15 @@ class TransactionVerbs(Verbs):
         address, options, parameters = self._parse_recipient(arg)
         status = await self._call_handler_hook("RCPT", address, options)
         if status is MISSING:
-            self._accept_recipient(address, options)
+            if options:
+                envelope.rcpt_options.extend(options)
+            self._accept_recipient(address, parameters)
             status = replies.OK
         else:
+            self._accept_recipient(None, parameters)
             if self.enable_SMTPUTF8 and not envelope.smtp_utf8:
                 status = without_utf8(status, "RCPT")
             status = self._default_for(status, replies.OK, "RCPT")
-        self._note_recipients(parameters)
         if self._verbose:
             log.info("%r recip: %s", self.session.peer, address)
         await self.push(status)
