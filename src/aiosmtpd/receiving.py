@@ -17,7 +17,8 @@ from typing import Protocol
 
 __all__ = ["share_read_buffer"]
 
-_SIZE = 262_144
+# Half of what asyncio asks for: of a large message this and the copy of it are in memory at once.
+_SIZE = 131_072
 
 # A loop runs in one thread, and another loop may read at the same time.
 _buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview]

@@ -42,7 +42,8 @@ log = logging.getLogger("mail.log")
 
 # Octets that may wait for a busy handler before the transport is told to stop reading.
 _HIGH_WATER = 65536
-# A read that may be followed by another at once; asyncio reads up to 262,144 octets, uvloop 256,000.
+# A read that may be followed by another at once: it fills the buffer of ``receiving.py``, or comes near
+# the 256,000 octets that uvloop reads.
 _LONG_READ = 131072
 _CLOSED = ConnectionClosed()
 
@@ -248,7 +249,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
             if connection.held:
                 self._flush_soon()
             # Another long read before the task runs would double what a stream holds in memory.
-            if len(data) <= _LONG_READ or not connection.streaming:
+            if len(data) < _LONG_READ or not connection.streaming:
                 return
         if len(connection.buffer) > _HIGH_WATER:
             self._pause_reading()
