@@ -17,8 +17,8 @@ from typing import Protocol
 
 __all__ = ["share_read_buffer"]
 
-# Half of what asyncio asks for: of a large message this and the copy of it are in memory at once.
-_SIZE = 131_072
+# Less than the 256 KiB that asyncio asks for: of a large message this and a copy are in memory at once.
+_SIZE = 196_608
 
 # A loop runs in one thread, and another loop may read at the same time.
 _buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview]
