@@ -105,7 +105,8 @@ class Connection:
     def end(self) -> None:
         """Read nothing more of the client, come or to come: 221 or 421 has been said."""
         self.eof = True
-        self.buffer.clear()
+        if self.buffer.data:
+            self.buffer.clear()
         self._reader = self._commands
 
     def next_event(self) -> Event | None:

@@ -167,22 +167,6 @@ class AtOnce(Verbs):
         Returns:
             The octets that are left, or None if all is done, and there is nothing for the task.
         """
-        if connection.buffer.data or len(data) > PLAIN_LIMIT:
-            return self._serve_group(connection, data)
-        command, answers = self._answers or self._find_answers()
-        found = command.fullmatch(data)
-        if found is None:
-            return self._serve_group(connection, data)
-        reply = self._answer_at_once(found, answers)
-        if reply is None:
-            return b""
-        self.transport.write(reply)  # type: ignore[union-attr]
-        if connection.eof:
-            self._finish_at_once()
-        return None
-
-    def _serve_group(self, connection: Connection, data: bytes) -> bytes | None:
-        """Do the same for several commands, or for one that comes in pieces or is not plain."""
         buffer = connection.buffer
         if buffer.data:
             if b"\n" not in data:
@@ -190,12 +174,23 @@ class AtOnce(Verbs):
             data = buffer.take(len(buffer)) + data
         command, answers = self._answers or self._find_answers()
         octets, start, size = b"", 0, len(data)
-        while (found := command.match(data, start, start + PLAIN_LIMIT)) is not None:
+        # Nearly always it is one, and whole.
+        found = command.fullmatch(data) if size <= PLAIN_LIMIT else None
+        while found or (found := command.match(data, start, start + PLAIN_LIMIT)):
+            opening, path, rest = found.groups()
+            answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
             start = found.end()
-            reply = self._answer_at_once(found, answers)
-            if reply is None:
+            try:
+                reply = answer(self, path, rest)
+            except ProtocolError:
+                reply = None  # the verb finds it as well, and the task answers it
+            except Exception as error:
+                self._met = error  # the task handles it as it does its own
                 break
-            octets += reply
+            if reply is None:
+                self._met = as_event(found)
+                break
+            octets = octets + reply if octets else reply
             if start == size or connection.eof:
                 self.transport.write(octets)  # type: ignore[union-attr]
                 if connection.eof:
@@ -203,25 +198,9 @@ class AtOnce(Verbs):
                 return None
             if not connection.expects_command() or len(octets) >= HELD_LIMIT:
                 break  # others may have their turn of the loop
+            found = None
         connection.held += octets
         return data[start:]
-
-    def _answer_at_once(
-        self, command: re.Match[bytes], answers: dict[bytes, _Answer]
-    ) -> bytes | None:
-        """Answer a plain command; None leaves it for the task, or what it failed with."""
-        opening, path, rest = command.groups()
-        answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
-        try:
-            reply = answer(self, path, rest)
-        except ProtocolError:
-            reply = None  # the verb finds it as well, and the task answers it
-        except Exception as error:
-            self._met = error  # the task handles it as it does its own
-            return None
-        if reply is None:
-            self._met = as_event(command)
-        return reply
 
     def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""
