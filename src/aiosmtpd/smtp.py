@@ -190,14 +190,8 @@ class SMTP(
 
     __slots__ = (
         *("_answers", "_auth_required", "_decode_data", "_handler_lists_hooks", "_table"),
-        *(
-            "_unanswered",
-            "data_size_limit",
-            "enable_SMTPUTF8",
-            "event_handler",
-            "hostname",
-            "parameters",
-        ),
+        *("_unanswered", "data_size_limit", "enable_SMTPUTF8", "event_handler"),
+        *("hostname", "parameters"),
     )
     command_size_limit = 512
     command_size_limits: ClassVar[dict[str, int]] = defaultdict(lambda: SMTP.command_size_limit)

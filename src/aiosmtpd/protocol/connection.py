@@ -10,8 +10,6 @@ comes next in the stream of octets: :meth:`Connection.expect_body` after 354,
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from .buffer import ReceiveBuffer
 from .chunks import ChunkReader
 from .errors import BodyIncomplete
@@ -19,10 +17,10 @@ from .events import ConnectionClosed, Event
 from .readers import (
     AuthResponseReader,
     BodyReader,
-    CommandReader,
     Mode,
     OverlongLineReader,
     ProxyReader,
+    Reader,
     command_reader,
 )
 from .reply import encode_reply
@@ -36,10 +34,6 @@ AUTH_LINE_LIMIT = 12288
 _BODY_READERS = (BodyReader, ChunkReader)
 HELD_LIMIT = 16384
 """Octets of replies that are held back while a client pipelines; few groups of commands have more."""
-
-_Reader: TypeAlias = (
-    CommandReader | OverlongLineReader | AuthResponseReader | BodyReader | ChunkReader | ProxyReader
-)
 
 # What is said last goes out at once, since a hook may close the transport right after it; and so does
 # what TLS follows, which must not go into it.
@@ -70,7 +64,7 @@ class Connection:
         self.eof = False
         self.held = b""
         self._commands = command_reader(command_limit, utf8)
-        self._reader: _Reader = ProxyReader() if proxy else self._commands
+        self._reader: Reader = ProxyReader() if proxy else self._commands
         self._encoding = "utf-8" if utf8 else "ascii"
 
     @property

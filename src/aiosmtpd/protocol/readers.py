@@ -12,7 +12,7 @@ import enum
 import functools
 import io
 import re
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from .buffer import ReceiveBuffer
 from .errors import (
@@ -74,8 +74,10 @@ class Reader(Protocol):
         done: True once the mode is over and commands follow.
     """
 
-    mode: ClassVar[Mode]
     done: bool
+
+    @property
+    def mode(self) -> Mode: ...
 
     def read(self, buffer: ReceiveBuffer) -> Event | None:
         """Give the next event of this mode, or None while more octets are needed."""

@@ -276,7 +276,7 @@ class TransactionVerbs(Verbs):
             envelope.rcpt_tos.append(address)
         noted = envelope.rcpt_parameters
         missing = len(envelope.rcpt_tos) - len(noted)
-        if missing == 1:
+        if missing == 1:  # as nearly always
             noted.append(parameters)
         else:
             noted.extend([parameters] * missing)
