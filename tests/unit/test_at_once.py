@@ -261,8 +261,41 @@ def test_a_first_greeting_makes_an_envelope(connect: Connect) -> None:
 
     wire = connect()
     wire.server._create_envelope = Mine  # type: ignore[method-assign]
-    assert at_once(wire, b"EHLO x\r\n")
+    wire.ehlo()
     assert type(wire.server.envelope) is Mine
+
+
+@pytest.mark.parametrize("greeting", ["HELO x", "EHLO x"])
+def test_a_first_greeting_resets_what_a_hook_has_done_before(
+    connect: Connect, greeting: str
+) -> None:
+    class Early:
+        async def handle_NOOP(
+            self, server: SMTP, session: Any, envelope: Envelope, arg: str | None
+        ) -> str:
+            envelope.mail_from = "anne@example.com"
+            return "250 hook"
+
+    wire = connect(Early())
+    untouched = wire.server.envelope
+    assert wire.say("NOOP") == ["250 hook"]
+    assert wire.server.envelope is untouched
+    assert wire.say(greeting)[-1][:3] == "250"
+    assert wire.server.envelope is not untouched
+    assert wire.server.envelope.mail_from is None
+
+
+@pytest.mark.parametrize("greeting", ["HELO x", "EHLO x"])
+def test_a_first_greeting_calls_a_reset_of_the_program(connect: Connect, greeting: str) -> None:
+    resets = []
+
+    class Counting(SMTP):
+        def _set_rset_state(self) -> None:
+            resets.append(self.session.host_name)
+            super()._set_rset_state()
+
+    connect(cls=Counting).say(greeting)
+    assert resets == [None]
 
 
 def test_a_verb_may_be_any_object_that_can_be_called(connect: Connect) -> None:

@@ -91,7 +91,10 @@ OPENING = Methods(
 """What has a say in how a connection opens."""
 
 _REPLYING = Methods(*_REPLY)
-_BEFORE_GREETING = _Part({b"HELO": "smtp_HELO", b"EHLO": "smtp_EHLO", b"QUIT": "smtp_QUIT"}, _REPLY)
+_BEFORE_GREETING = _Part(
+    {b"HELO": "smtp_HELO", b"EHLO": "smtp_EHLO", b"QUIT": "smtp_QUIT"},
+    (*_REPLY, "_set_rset_state", "_create_envelope"),
+)
 _AFTER_GREETING = _Part(
     {
         b"MAIL FROM": "smtp_MAIL",

@@ -62,7 +62,7 @@ class ProxyOpening(Verbs):
             return False
         self._idle = True  # before the client can answer
         self._replies_sent += 1
-        self.transport.write(self._connection.send(self._greeting()))  # type: ignore[union-attr]
+        self.transport.write(self._connection.encode(self._greeting()))  # type: ignore[union-attr]
         return True
 
     async def _open(self) -> None:

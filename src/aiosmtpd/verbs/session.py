@@ -35,7 +35,8 @@ class SessionVerbs(Verbs):
             or log.isEnabledFor(logging.INFO)
         ):
             return None
-        self._set_rset_state()
+        if self._connection_task is not None:  # else nobody has touched the envelope yet
+            self._set_rset_state()
         self.session.extended_smtp = False
         self.session.host_name = name.decode()
         self._answers = None  # from now on it is others that count
@@ -66,7 +67,8 @@ class SessionVerbs(Verbs):
             or log.isEnabledFor(logging.INFO)
         ):
             return None
-        self._set_rset_state()
+        if self._connection_task is not None:
+            self._set_rset_state()
         self.session.extended_smtp = True
         responses = "\r\n".join(self._ehlo_responses())
         self.session.host_name = name.decode()
