@@ -79,6 +79,13 @@ class ConnectionTask:
         self._connection_task = self._loop.create_task(serving)
         self._connection_task.add_done_callback(self._task_ended)
 
+    def _begin_in_task(self, opened: bool) -> None:
+        """Note the task that serves; from now on it sees to the end of the connection itself."""
+        # If it starts eagerly, nobody has it yet; an overridden _handle_client() may have another one.
+        task = self._connection_task = (opened and self._connection_task) or asyncio.current_task()
+        if task is not None:
+            task.remove_done_callback(self._task_ended)
+
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():  # perhaps before its first turn, so that it could not see to the end
+        if task.cancelled():  # before its first turn, so that it could not see to the end
             self._close()

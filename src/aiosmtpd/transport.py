@@ -46,6 +46,8 @@ _HIGH_WATER = 65536
 # the 256,000 octets that uvloop reads.
 _LONG_READ = 131072
 _CLOSED = ConnectionClosed()
+# What the task answers; after anything else the connection is over.
+_ANSWERED = (Command, Body, BodyError)
 
 
 class ConnectionRegistry(Protocol):
@@ -158,9 +160,6 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
     async def _finish(self) -> None:
         raise NotImplementedError
 
-    def _serve_at_once(self, connection: Connection, data: bytes) -> bytes | None:
-        raise NotImplementedError
-
     def _take_message(self, body: Body | BodyError) -> Awaitable[None]:
         raise NotImplementedError
 
@@ -204,8 +203,10 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a connection: make its session, and greet, or start the task that does."""
         self.transport = transport  # type: ignore[assignment]
-        if self._registry is not None:
-            self._registry.add(self)
+        loop = self.loop
+        registry = self._registry
+        if registry is not None:
+            registry.add(self)
         session = self.session = self._create_session()
         session.peer = transport.get_extra_info("peername")
         if self._proxy_timeout is not None and not self._expects_proxy():
@@ -220,27 +221,29 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         self._reset_timeout()
         if self._proxy_timeout is not None:
             self._opened = self._since
-        share_read_buffer(self, transport, self.loop)
+        share_read_buffer(self, transport, loop)
         if self._connection_task is None and (  # else somebody has asked for it, and it greets
-            self._registry is None or not self._open_at_once()
+            registry is None or not self._open_at_once()
         ):
             self._start_task()
 
     def data_received(self, data: bytes) -> None:
-        """Take octets; wake the task if it waits for them, otherwise bound what piles up."""
+        """Take octets that the client sent."""
+        self._take_in(data)
+
+    def _take_in(self, data: bytes) -> None:
+        """Feed the engine; wake the task if it waits for what came, otherwise bound what piles up."""
         connection = self._connection
-        idle = self._idle and self._write_waiter is None
-        if idle and not self._verbose and connection.expects_command():  # else each one is logged
-            self._since = self._loop.time()
-            left = self._serve_at_once(connection, data)
-            if left is None:
-                return
-            data = left
-        elif connection.eof:  # 221 or 421 has been said; nothing will read what comes now
+        if connection.eof:  # 221 or 421 has been said; nothing will read what comes now
             return
         if data:
             connection.buffer.feed(data)
-        if idle and self._met is None and not self._read_on(connection):
+        if (
+            self._idle
+            and self._write_waiter is None
+            and self._met is None
+            and not self._read_on(connection)
+        ):
             self._since = self._loop.time()
             return
         if self._waiter is not None or self._idle:
@@ -431,8 +434,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         Args:
             opened: whether the client has been greeted.
         """
-        # If it starts eagerly, nobody has it yet; if it is overridden, it may run in a task of its own.
-        self._connection_task = (opened and self._connection_task) or asyncio.current_task()
+        self._begin_in_task(opened)
         connection = self._connection
         buffer = connection.buffer
         loop = self._loop
@@ -453,7 +455,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
                         await self._receive()
                         self._idle = False
                         continue  # a message that is asked for is finished before any goodbye
-                    elif isinstance(event, (Command, Body, BodyError)):
+                    elif isinstance(event, _ANSWERED):
                         self._since = loop.time()
                         answering = (
                             self._run_command(event)

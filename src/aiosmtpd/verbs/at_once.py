@@ -158,10 +158,49 @@ class AtOnce(Verbs):
         # None until a command asks, and again when it may have changed.
         _answers: _Answers | None
 
-    def _serve_at_once(self, connection: Connection, data: bytes) -> bytes | None:
+    def data_received(self, data: bytes) -> None:
         """Answer a plain command, or those of a group up to the first that cannot be answered.
 
-        That one is left for the task, as an event.
+        That one is left for the task, as an event, and so is all else that came.
+        """
+        connection = self._connection
+        if (
+            self._idle
+            and self._write_waiter is None
+            and not self._verbose  # else each command is logged
+            and connection.expects_command()
+        ):
+            command, answers = self._answers or self._find_answers()
+            if (
+                len(data) <= PLAIN_LIMIT
+                and not connection.buffer.data
+                and (found := command.fullmatch(data))
+            ):  # nearly always it is one, and whole
+                opening, path, rest = found.groups()
+                answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
+                try:
+                    reply = answer(self, path, rest)
+                except Exception as error:
+                    reply = None
+                    self._note_fault(error)
+                if reply is not None:
+                    self._since = self._loop.time()
+                    self.transport.write(reply)  # type: ignore[union-attr]
+                    if connection.eof:
+                        self._finish_at_once()
+                    return
+                self._met = self._met or as_event(found)
+                data = b""
+            else:
+                left = self._serve_group(connection, data)
+                if left is None:
+                    self._since = self._loop.time()
+                    return
+                data = left
+        self._take_in(data)
+
+    def _serve_group(self, connection: Connection, data: bytes) -> bytes | None:
+        """Answer the commands of a group that can be answered, if one is whole.
 
         Args:
             connection: the engine, which expects a command.
@@ -170,40 +209,41 @@ class AtOnce(Verbs):
         Returns:
             The octets that are left, or None if all is done, and there is nothing for the task.
         """
+        if b"\n" not in data:
+            self._answers = None  # there is time until it is whole
+            return data
         buffer = connection.buffer
         if buffer.data:
-            if b"\n" not in data:
-                return data
             data = buffer.take(len(buffer)) + data
         command, answers = self._answers or self._find_answers()
-        octets, start, size = b"", 0, len(data)
-        # Nearly always it is one, and whole.
-        found = command.fullmatch(data) if size <= PLAIN_LIMIT else None
-        while found or (found := command.match(data, start, start + PLAIN_LIMIT)):
+        octets, start = b"", 0
+        while found := command.match(data, start, start + PLAIN_LIMIT):
             opening, path, rest = found.groups()
             answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
             start = found.end()
             try:
                 reply = answer(self, path, rest)
-            except ProtocolError:
-                reply = None  # the verb finds it as well, and the task answers it
             except Exception as error:
-                self._met = error  # the task handles it as it does its own
-                break
+                reply = None
+                self._note_fault(error)
             if reply is None:
-                self._met = as_event(found)
+                self._met = self._met or as_event(found)
                 break
-            octets = octets + reply if octets else reply
-            if start == size or connection.eof:
+            octets += reply
+            if start == len(data) or connection.eof:
                 self.transport.write(octets)  # type: ignore[union-attr]
                 if connection.eof:
                     self._finish_at_once()
                 return None
             if not connection.expects_command() or len(octets) >= HELD_LIMIT:
                 break  # others may have their turn of the loop
-            found = None
         connection.held += octets
         return data[start:]
+
+    def _note_fault(self, error: Exception) -> None:
+        """Have the task meet what was met here, unless the verb that it runs meets that by itself."""
+        if not isinstance(error, ProtocolError):
+            self._met = error
 
     def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""

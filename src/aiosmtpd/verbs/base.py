@@ -82,22 +82,26 @@ class Verbs:
         __ident__: str
         _handler_lists_hooks: bool
         _handler_timeout: float | None
+        _loop: asyncio.AbstractEventLoop
         _idle: bool
         _old_ehlo_hook: bool
         _overdue: int
         _proxy_timeout: float | None
         _met: Any
         _replies_sent: int
+        _since: float
         _streamed: Any
         _timeout_duration: float | None
         _tls_handshake_okay: bool
         _sender_policy: Any
         _unanswered: list[str] | None  # whom a message is for that was not answered yet
         _verbose: bool
+        _write_waiter: asyncio.Future[None] | None
 
         @property
         def _tls_protocol(self) -> Any: ...
 
+        def _take_in(self, data: bytes) -> None: ...
         async def push(self, status: str | bytes) -> None: ...
         async def _push_lines(self, lines: list[str]) -> None: ...
         async def check_helo_needed(self, helo: str = ...) -> bool: ...

@@ -200,8 +200,9 @@ class TransactionVerbs(Verbs):
     def _note_sender(self, address: str, given: dict[str, str | None]) -> list[str]:
         """Note what MAIL says of the message; give its parameters as 1.4 does."""
         parameters = self._understand("MAIL", address, given)
-        self.envelope.mail_parameters = parameters
-        self.envelope.smtp_utf8 = "SMTPUTF8" in parameters
+        envelope = self.envelope
+        envelope.mail_parameters = parameters
+        envelope.smtp_utf8 = "SMTPUTF8" in parameters
         return _options(given) if given else []
 
     def _accept_sender(self, address: str, options: list[str]) -> None:
@@ -272,14 +273,12 @@ class TransactionVerbs(Verbs):
             parameters: those of the RCPT, by keyword.
         """
         envelope = self.envelope
+        accepted, noted = envelope.rcpt_tos, envelope.rcpt_parameters
         if address is not None:
-            envelope.rcpt_tos.append(address)
-        noted = envelope.rcpt_parameters
-        missing = len(envelope.rcpt_tos) - len(noted)
-        if missing == 1:  # as nearly always
-            noted.append(parameters)
-        else:
-            noted.extend([parameters] * missing)
+            accepted.append(address)
+        noted.append(parameters)
+        if len(noted) != len(accepted):  # a hook has accepted none, or several
+            noted[-1:] = [parameters] * (len(accepted) - len(noted) + 1)
 
     @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
     @at_once(_add_at_once)
