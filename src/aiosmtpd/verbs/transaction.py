@@ -171,12 +171,14 @@ class TransactionVerbs(Verbs):
 
     # -- the transaction --------------------------------------------------------------------------
 
-    def _parse_rest(self, rest: bytes) -> dict[str, str | None]:
+    def _parse_rest(self, rest: bytes | None) -> dict[str, str | None]:
         """Parse what follows the path of a plain command.
 
         Raises:
             MalformedParameters: it is none, or the client did not ask for extensions.
         """
+        if rest is None:
+            return {}
         if not self.session.extended_smtp:
             raise MalformedParameters
         return parse_parameters(rest.decode(), utf8=self.enable_SMTPUTF8)
@@ -191,9 +193,14 @@ class TransactionVerbs(Verbs):
             or log.isEnabledFor(logging.INFO)  # since the last command that was run
         ):
             return None
-        given = {} if rest is None else self._parse_rest(rest)
         address = path.decode() or "<>"
-        options = self._note_sender(address, given)
+        if rest is None and not self._table.checks:  # there is nothing to parse, and nobody to ask
+            envelope = self.envelope
+            envelope.mail_from = address
+            envelope.smtp_utf8 = False
+            envelope.mail_parameters = self.parameters = {}
+            return _OK
+        options = self._note_sender(address, self._parse_rest(rest))
         self._accept_sender(address, options)
         return _OK
 
@@ -247,9 +254,13 @@ class TransactionVerbs(Verbs):
             or len(self.envelope.rcpt_tos) >= self.recipient_limit
         ):
             return None
-        given = {} if rest is None else self._parse_rest(rest)
         address = path.decode()
-        parameters = self._understand("RCPT", address, given)
+        given: dict[str, str | None] = {}
+        if rest is None and not self._table.checks:
+            parameters = self.parameters = {}
+        else:
+            given = self._parse_rest(rest)
+            parameters = self._understand("RCPT", address, given)
         if self.recipient_domain_limit is not None:
             self._count_domain(address, self.recipient_domain_limit)
         if given:
