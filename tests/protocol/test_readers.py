@@ -31,7 +31,9 @@ from aiosmtpd.protocol.readers import (
     OverlongLineReader,
     ProxyReader,
     Reader,
+    WholeBodyReader,
     command_reader,
+    whole_body_reader,
 )
 
 Read = Callable[..., list[tuple[Any, ...]]]
@@ -220,6 +222,42 @@ def test_the_others_are_done_with_their_last_event(reader: Reader, octets: bytes
         buffer.feed(octets[at : at + 1])
     assert reader.read(buffer) is not None
     assert reader.done
+
+
+# -- bodies that come in one piece ----------------------------------------------------------------
+
+
+def test_a_body_in_one_piece_is_taken_whole() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"Subject: x\r\n\r\n0.5 of it\r\n.\r\n")
+    assert WholeBodyReader(99, 99).read(buffer) == Body(b"Subject: x\r\n\r\n0.5 of it\r\n")
+    assert not buffer.data
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"a\r\n.\r",  # not all there
+        b".\r\n",  # empty
+        b".a\r\n.\r\n",  # transparency to undo, at the beginning
+        b"a\r\n..\r\n.\r\n",  # and later
+        b"a\r\n.\r\nb\r\n.\r\n",  # something behind it
+        b"a" * 18 + b"\r\n.\r\n",  # too large
+        b"a" * 8 + b"\r\n.\r\n",  # a line too long
+    ],
+)
+def test_any_other_body_is_left_as_it_came(octets: bytes) -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(octets)
+    reader = WholeBodyReader(16, 9)
+    assert reader.read(buffer) is None
+    assert buffer.data == octets
+    assert isinstance(reader.by_steps(), BodyReader)
+
+
+def test_connections_with_the_same_limits_share_a_reader_of_bodies() -> None:
+    assert whole_body_reader(10, 1001) is whole_body_reader(10, 1001)
+    assert whole_body_reader(10, 1001) is not whole_body_reader(None, 1001)
 
 
 # -- AUTH responses -------------------------------------------------------------------------------

@@ -21,7 +21,9 @@ from .readers import (
     OverlongLineReader,
     ProxyReader,
     Reader,
+    WholeBodyReader,
     command_reader,
+    whole_body_reader,
 )
 from .reply import encode_reply
 
@@ -31,7 +33,7 @@ AUTH_LINE_LIMIT = 12288
 """The longest AUTH command or response in octets, its end included (RFC 4954 sections 4 and 4.1)."""
 
 # What reads content, of which the connection must not end in the middle.
-_BODY_READERS = (BodyReader, ChunkReader)
+_BODY_READERS = (WholeBodyReader, BodyReader, ChunkReader)
 HELD_LIMIT = 16384
 """Octets of replies that are held back while a client pipelines; few groups of commands have more."""
 
@@ -114,6 +116,12 @@ class Connection:
         reader, commands, buffer = self._reader, self._commands, self.buffer
         event: Event | None = None
         if reader is not commands:
+            if isinstance(reader, WholeBodyReader) and buffer.data:
+                event = reader.read(buffer)
+                if event is not None:
+                    self._reader = commands
+                    return event
+                reader = self._reader = reader.by_steps()
             try:
                 event = reader.read(buffer)
             finally:
@@ -137,7 +145,11 @@ class Connection:
             line_limit: the longest line in octets, CRLF included.
             stream: give the body in chunks, each as it comes, instead of whole.
         """
-        self._reader = BodyReader(size_limit=size_limit, line_limit=line_limit, stream=stream)
+        self._reader = (
+            BodyReader(size_limit=size_limit, line_limit=line_limit, stream=True)
+            if stream
+            else whole_body_reader(size_limit, line_limit)
+        )
 
     def expect_chunk(self, size: int, *, stream: bool = False) -> None:
         """Read a chunk of so many octets next (RFC 3030 section 2); arguments as ChunkReader's.
@@ -150,7 +162,7 @@ class Connection:
 
     def discard_body(self) -> None:
         """Give nothing more of the streamed body, or of the chunk, that is being read but its end."""
-        if isinstance(self._reader, _BODY_READERS):
+        if isinstance(self._reader, (BodyReader, ChunkReader)):
             self._reader.discard()
 
     def expect_auth_response(self) -> None:

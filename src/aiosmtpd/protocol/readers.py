@@ -34,7 +34,9 @@ __all__ = [
     "OverlongLineReader",
     "ProxyReader",
     "Reader",
+    "WholeBodyReader",
     "command_reader",
+    "whole_body_reader",
 ]
 
 # Makes a named tuple without a call of its __new__, which is Python code; one is made for each command.
@@ -245,6 +247,58 @@ class ProxyReader:
         return ProxyHeader(data)
 
 
+class WholeBodyReader:
+    """A body that comes in one piece, with nothing behind it, nothing to undo and nothing wrong.
+
+    Most small messages are such. It keeps nothing, so that connections share it; a body that is none
+    such is for a :class:`BodyReader`, from its first octet on.
+
+    Args:
+        size_limit: the largest body in octets, or None.
+        line_limit: the longest line in octets, CRLF included.
+    """
+
+    __slots__ = ("_line_limit", "_size_limit", "done")
+    mode = Mode.BODY
+    stream = False
+
+    def __init__(self, size_limit: int | None, line_limit: int) -> None:
+        self._size_limit = size_limit
+        self._line_limit = line_limit
+        self.done = False
+
+    def read(self, buffer: ReceiveBuffer) -> Body | None:
+        """Give the :class:`~aiosmtpd.protocol.Body` if it is all there, or None and take nothing."""
+        octets, start = buffer.data, buffer.start
+        if not octets.endswith(_END_OF_BODY) or octets[start] == _DOT:
+            return None
+        end = len(octets) - 3
+        if end - start <= _WINDOW:
+            dot_line = octets.rfind(_DOT_LINE, start, end)  # from the end, which is quicker
+        else:
+            dot_line = _find_dot_line(octets, start, end)
+        if dot_line >= 0:
+            return None
+        content = octets[start:end]
+        limit = self._line_limit
+        if (self._size_limit is not None and len(content) > self._size_limit) or _find_long_line(
+            content, limit, limit
+        ) is not None:
+            return None
+        buffer.clear()
+        return _new(Body, (content,))
+
+    def by_steps(self) -> BodyReader:
+        """Give a reader for a body that is none such."""
+        return BodyReader(size_limit=self._size_limit, line_limit=self._line_limit, stream=False)
+
+
+@functools.lru_cache(maxsize=64)
+def whole_body_reader(size_limit: int | None, line_limit: int) -> WholeBodyReader:
+    """Give the reader of whole bodies that all connections with these arguments share."""
+    return WholeBodyReader(size_limit, line_limit)
+
+
 class BodyReader:
     """A dot-terminated body (RFC 5321 section 4.1.1.4), ended by CRLF.CRLF and by nothing else.
 
@@ -285,40 +339,12 @@ class BodyReader:
 
     def read(self, buffer: ReceiveBuffer) -> Body | BodyChunk | BodyEnd | None:
         """Give the body, or its next part, or its end."""
-        if self._at_start:
-            if not self.stream and (body := self._take_whole(buffer)) is not None:
-                return body
-            if not self._pass_start(buffer):
-                return None
+        if self._at_start and not self._pass_start(buffer):
+            return None
         data = b"" if self._ended else self._next_slice(buffer)
         if data and self._fault is None:
             self._judge(data)
         return self._hand_on(data) if self.stream else self._collect(data)
-
-    def _take_whole(self, buffer: ReceiveBuffer) -> Body | None:
-        """Give a body that is all there, with nothing behind it, nothing to undo and nothing wrong.
-
-        Most small messages are such. Any other is left to be read step by step.
-        """
-        octets, start = buffer.data, buffer.start
-        if not octets.endswith(_END_OF_BODY) or octets[start] == _DOT:
-            return None
-        end = len(octets) - 3
-        if end - start <= _WINDOW:
-            dot_line = octets.rfind(_DOT_LINE, start, end)  # from the end, which is quicker
-        else:
-            dot_line = _find_dot_line(octets, start, end)
-        if dot_line >= 0:
-            return None
-        content = octets[start:end]
-        limit = self._line_limit
-        if (self._size_limit is not None and len(content) > self._size_limit) or _find_long_line(
-            content, limit, limit
-        ) is not None:
-            return None
-        buffer.clear()
-        self.done = True
-        return _new(Body, (content,))
 
     def _pass_start(self, buffer: ReceiveBuffer) -> bool:
         """Read a dot that begins the first line; False while it cannot be told what it means."""
