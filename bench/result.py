@@ -65,11 +65,18 @@ class Result:
         return next((row for row in self.rows if row.subject == subject and row.samples), None)
 
     def ratio(self, subject: str, reference: str) -> float | None:
-        """Give the median of one server over that of another, if both were measured."""
+        """Give how much one server took for what another took, if both were measured.
+
+        It is the median of the ratios of the rounds: where the machine becomes slower or faster within
+        a run, both become so, but the middle samples of the two may be of different times.
+        """
         row, other = self.row(subject), self.row(reference)
-        if row is None or other is None or not other.median:
+        if row is None or other is None:
             return None
-        return row.median / other.median
+        ratios = [
+            sample / base for sample, base in zip(row.samples, other.samples, strict=False) if base
+        ]
+        return statistics.median(ratios) if ratios else None
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def result() -> Result:
 
 
 def test_median_and_ratio(result: Result) -> None:
-    """The middle counts, and ratios are those of the middles."""
+    """The middle counts, of the samples and of the ratios."""
     row = result.row("uvloop")
     assert row is not None
     assert row.median == 30
@@ -40,6 +40,17 @@ def test_median_and_ratio(result: Result) -> None:
     assert result.ratio("uvloop", "sink") == pytest.approx(0.5)
     assert result.ratio("uvloop", "node") is None
     assert result.ratio("node", "sink") is None
+
+
+def test_a_ratio_is_of_what_was_measured_in_the_same_round() -> None:
+    """A machine that becomes slower within a run makes no server look better."""
+    rows = [Row("uvloop", "new", [1.0, 1.0, 2.0, 2.0]), Row("sink", "C", [2.0, 2.0, 4.0, 8.0])]
+    result = Result("1", "2 kB", "µs", rows)
+    assert result.ratio("uvloop", "sink") == 0.5
+    assert (
+        Result("1", "none", "µs", [rows[0], Row("sink", "C", [0.0])]).ratio("uvloop", "sink")
+        is None
+    )
 
 
 def test_row_without_samples(result: Result) -> None:
