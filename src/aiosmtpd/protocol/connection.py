@@ -53,11 +53,12 @@ class Connection:
 
     Attributes:
         buffer: what came and was not yet read.
+        reader: what reads the octets that come next; None where they are commands.
         eof: whether the client will send no more; what it sent may still be unread.
         held: the replies that are held back.
     """
 
-    __slots__ = ("_commands", "_encoding", "_reader", "buffer", "eof", "held")
+    __slots__ = ("_commands", "_encoding", "buffer", "eof", "held", "reader")
 
     def __init__(
         self, *, command_limit: int = AUTH_LINE_LIMIT, utf8: bool = False, proxy: bool = False
@@ -66,26 +67,22 @@ class Connection:
         self.eof = False
         self.held = b""
         self._commands = command_reader(command_limit, utf8)
-        self._reader: Reader = ProxyReader() if proxy else self._commands
+        self.reader: Reader | None = ProxyReader() if proxy else None
         self._encoding = "utf-8" if utf8 else "ascii"
 
     @property
     def mode(self) -> Mode:
         """What the octets of the client mean now."""
-        return self._reader.mode
-
-    def expects_command(self) -> bool:
-        """Tell whether the next octet of the buffer, come or to come, is the first of a command."""
-        return self._reader is self._commands and not self.eof
+        return Mode.COMMAND if self.reader is None else self.reader.mode
 
     @property
     def streaming(self) -> bool:
         """Whether a body is read that is given in chunks, at the pace of whoever takes them."""
-        return isinstance(self._reader, _BODY_READERS) and self._reader.stream
+        return isinstance(self.reader, _BODY_READERS) and self.reader.stream
 
     def expect_no_proxy(self) -> None:
         """Read no PROXY header: the client is none of those who begin with one."""
-        self._reader = self._commands
+        self.reader = None
 
     # -- in ---------------------------------------------------------------------------------------
 
@@ -103,7 +100,7 @@ class Connection:
         self.eof = True
         if self.buffer.data:
             self.buffer.clear()
-        self._reader = self._commands
+        self.reader = None
 
     def next_event(self) -> Event | None:
         """Give the next thing that the client said, or None while more octets are needed.
@@ -113,24 +110,24 @@ class Connection:
             BodyError: the same for a body. Of a streamed body it is raised when it is found, and
                 :class:`~aiosmtpd.protocol.BodyEnd` follows; of a whole one at its true end.
         """
-        reader, commands, buffer = self._reader, self._commands, self.buffer
+        reader, buffer = self.reader, self.buffer
         event: Event | None = None
-        if reader is not commands:
+        if reader is not None:
             if isinstance(reader, WholeBodyReader) and buffer.data:
                 event = reader.read(buffer)
                 if event is not None:
-                    self._reader = commands
+                    self.reader = None
                     return event
-                reader = self._reader = reader.by_steps()
+                reader = self.reader = reader.by_steps()
             try:
                 event = reader.read(buffer)
             finally:
                 if reader.done:
-                    self._reader = commands
+                    self.reader = None
         elif buffer.data:
-            event = commands.read(buffer)
-            if event is None and len(buffer) > commands.limit:
-                self._reader = OverlongLineReader(buffer)
+            event = self._commands.read(buffer)
+            if event is None and len(buffer) > self._commands.limit:
+                self.reader = OverlongLineReader(buffer)
         if event is None and self.eof:
             return self._end()
         return event
@@ -145,7 +142,7 @@ class Connection:
             line_limit: the longest line in octets, CRLF included.
             stream: give the body in chunks, each as it comes, instead of whole.
         """
-        self._reader = (
+        self.reader = (
             BodyReader(size_limit=size_limit, line_limit=line_limit, stream=True)
             if stream
             else whole_body_reader(size_limit, line_limit)
@@ -158,26 +155,26 @@ class Connection:
             size: the octets of the chunk.
             stream: give it in pieces of bounded size, to whoever takes them at a pace of their own.
         """
-        self._reader = ChunkReader(size, stream=stream)
+        self.reader = ChunkReader(size, stream=stream)
 
     def discard_body(self) -> None:
         """Give nothing more of the streamed body, or of the chunk, that is being read but its end."""
-        if isinstance(self._reader, (BodyReader, ChunkReader)):
-            self._reader.discard()
+        if isinstance(self.reader, (BodyReader, ChunkReader)):
+            self.reader.discard()
 
     def expect_auth_response(self) -> None:
         """Read one line that answers a challenge next (RFC 4954 section 4)."""
-        self._reader = AuthResponseReader(AUTH_LINE_LIMIT)
+        self.reader = AuthResponseReader(AUTH_LINE_LIMIT)
 
     def start_tls(self) -> None:
         """Forget what came before TLS, so that nobody can slip commands in (RFC 3207 section 4.2)."""
         self.buffer.clear()
-        self._reader = self._commands
+        self.reader = None
 
     def _end(self) -> ConnectionClosed:
-        in_body = isinstance(self._reader, _BODY_READERS)
+        in_body = isinstance(self.reader, _BODY_READERS)
         self.buffer.clear()
-        self._reader = self._commands
+        self.reader = None
         if in_body:
             raise BodyIncomplete("the connection ended inside a body")
         return ConnectionClosed()

@@ -168,7 +168,8 @@ class AtOnce(Verbs):
             self._idle
             and self._write_waiter is None
             and not self._verbose  # else each command is logged
-            and connection.expects_command()
+            and connection.reader is None
+            and not connection.eof
         ):
             command, answers = self._answers or self._find_answers()
             if (
@@ -235,7 +236,7 @@ class AtOnce(Verbs):
                 if connection.eof:
                     self._finish_at_once()
                 return None
-            if not connection.expects_command() or len(octets) >= HELD_LIMIT:
+            if connection.reader is not None or len(octets) >= HELD_LIMIT:
                 break  # others may have their turn of the loop
         connection.held += octets
         return data[start:]
