@@ -405,12 +405,12 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         The fault of a body is given as the body would be, since it is answered like one.
         """
         met, self._met = self._met, None
+        if met is not None and not isinstance(met, Exception):
+            return met
         try:
             if met is None:
                 return self._connection.next_event()
-            if isinstance(met, Exception):
-                raise met
-            return met
+            raise met
         except BodyIncomplete:
             raise
         except BodyError as fault:
