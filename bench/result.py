@@ -68,14 +68,16 @@ class Result:
         """Give how much one server took for what another took, if both were measured.
 
         It is the median of the ratios of the rounds: where the machine becomes slower or faster within
-        a run, both become so, but the middle samples of the two may be of different times.
+        a run, both become so, but the middle samples of the two may be of different times. Where one
+        was measured less often, it is the ratio of the medians.
         """
         row, other = self.row(subject), self.row(reference)
         if row is None or other is None:
             return None
-        ratios = [
-            sample / base for sample, base in zip(row.samples, other.samples, strict=False) if base
-        ]
+        if len(row.samples) != len(other.samples):
+            return row.median / other.median if other.median else None
+        pairs = zip(row.samples, other.samples, strict=True)
+        ratios = [sample / base for sample, base in pairs if base]
         return statistics.median(ratios) if ratios else None
 
 

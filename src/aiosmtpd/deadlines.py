@@ -92,7 +92,6 @@ class Deadlines:
         _connection: Connection
         _idle: bool
         _handler_timeout: float | None
-        _loop: asyncio.AbstractEventLoop
         _opened: float
         _overdue: int
         _proxy_timeout: float | None
@@ -117,7 +116,7 @@ class Deadlines:
         """
         if duration is not None:
             self._timeout_duration = duration
-        self._since = self._loop.time()
+        self._since = self.loop.time()
         registry = self._registry
         if registry is not None:
             registry.look_in(self._until_next_look())

@@ -87,5 +87,5 @@ class ConnectionTask:
             task.remove_done_callback(self._task_ended)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():  # before its first turn, so that it could not see to the end
+        if task.cancelled():  # perhaps before its first turn, so that it could not see to the end
             self._close()

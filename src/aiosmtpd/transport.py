@@ -1,6 +1,7 @@
 """The asyncio driver: between a transport and the engine, and the task of a connection.
 
-What need not wait is answered as it comes in. All else feeds the engine and wakes the task, which is
+What need not wait is answered as it comes in, which is no business of the driver
+(:mod:`aiosmtpd.verbs.at_once`). All else feeds the engine and wakes the task, which is
 made when it is first needed; it asks the engine for events and hands each command on. The driver
 knows transports, flow control, deadlines and TLS; it knows no verb and no policy, which
 :class:`aiosmtpd.smtp.SMTP` adds. Everything waits at one of two places: for octets in
@@ -227,9 +228,7 @@ class ConnectionProtocol(Replying, Deadlines, ConnectionTask, Handshake):
         ):
             self._start_task()
 
-    def data_received(self, data: bytes) -> None:
-        """Take octets that the client sent."""
-        self._take_in(data)
+    # data_received() is in verbs/at_once.py: what need not wait is answered there.
 
     def _take_in(self, data: bytes) -> None:
         """Feed the engine; wake the task if it waits for what came, otherwise bound what piles up."""

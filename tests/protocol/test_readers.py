@@ -258,6 +258,8 @@ def test_any_other_body_is_left_as_it_came(octets: bytes) -> None:
 def test_connections_with_the_same_limits_share_a_reader_of_bodies() -> None:
     assert whole_body_reader(10, 1001) is whole_body_reader(10, 1001)
     assert whole_body_reader(10, 1001) is not whole_body_reader(None, 1001)
+    # Equal, and yet not what others can read with.
+    assert whole_body_reader(10, 1001.0) is not whole_body_reader(10, 1001)
 
 
 # -- AUTH responses -------------------------------------------------------------------------------

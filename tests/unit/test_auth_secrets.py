@@ -177,6 +177,17 @@ def test_commands_that_nobody_logs_count_as_well(
     assert "unrecognised: FOO" in caplog.text
 
 
+def test_commands_that_come_in_parts_count_as_well(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire = connect()
+    wire.ehlo()
+    wire.say("AUTH PLAIN")
+    wire.send(b"MAIL FR")
+    wire.say("OM:<a@b.example>", "RCPT TO:<c@d.example>", "FOO")
+    assert "unrecognised: FOO" in caplog.text
+
+
 def test_the_log_tells_commands_again_after_a_while(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

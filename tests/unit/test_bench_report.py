@@ -47,10 +47,10 @@ def test_a_ratio_is_of_what_was_measured_in_the_same_round() -> None:
     rows = [Row("uvloop", "new", [1.0, 1.0, 2.0, 2.0]), Row("sink", "C", [2.0, 2.0, 4.0, 8.0])]
     result = Result("1", "2 kB", "µs", rows)
     assert result.ratio("uvloop", "sink") == 0.5
-    assert (
-        Result("1", "none", "µs", [rows[0], Row("sink", "C", [0.0])]).ratio("uvloop", "sink")
-        is None
-    )
+    rows[1].samples.append(8.0)  # nobody knows of which round
+    assert result.ratio("uvloop", "sink") == 1.5 / 4
+    rows[1].samples = [0.0] * 4
+    assert result.ratio("uvloop", "sink") is None
 
 
 def test_row_without_samples(result: Result) -> None:

@@ -411,27 +411,36 @@ def test_a_limit_that_a_hook_sets_holds(connect: Connect) -> None:
     assert [line[:3] for line in told] == ["553", "250", "553"]
 
 
+class _Falsy(Exception):
+    def __bool__(self) -> bool:
+        return False
+
+
 class _OnceFailing(Extension):
     name = "ONCE"
     checks = frozenset({"RCPT"})
 
-    def __init__(self) -> None:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
         self.asked = 0
 
     def check(self, *_: Any) -> None:
         self.asked += 1
         if self.asked == 1:
-            raise LookupError("the database is down")
+            raise self.error
 
 
+@pytest.mark.parametrize("kind", [LookupError, _Falsy])
 def test_what_an_extension_raises_is_answered_and_logged(
-    connect: Connect, caplog: pytest.LogCaptureFixture
+    connect: Connect, caplog: pytest.LogCaptureFixture, kind: type[Exception]
 ) -> None:
-    wire = connect(RecordingHandler(), extensions=[*DEFAULT, _OnceFailing()])
+    once = _OnceFailing(kind("the database is down"))
+    wire = connect(RecordingHandler(), extensions=[*DEFAULT, once])
     wire.ehlo()
     told = wire.say("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "NOOP", "DATA")
     assert [line[:3] for line in told] == ["250", "451", "250", "503"]
-    assert "the database is down" in caplog.text
+    assert once.asked == 1
+    assert "SMTP session exception" in caplog.text
 
 
 def test_a_log_that_is_switched_on_tells_of_what_comes(

@@ -17,6 +17,7 @@ from tests.unit.registered import Registered
 from aiosmtpd.deadlines import Watch
 from aiosmtpd.server import Connections
 from aiosmtpd.smtp import SMTP
+from aiosmtpd.testing import MemoryTransport
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Connect, ManualLoop, Wire
@@ -116,6 +117,22 @@ def test_the_limit_may_be_changed_on_the_way(connect: Connect) -> None:
     wire.server._timeout_duration = 10
     wire.wait(101)  # the timer that runs is the one of before
     assert wire.over
+
+
+def test_the_limit_may_be_changed_before_the_connection_is_made() -> None:
+    class Patient(SMTP):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self._reset_timeout(100)
+            super().connection_made(transport)
+
+    async def greeting() -> bytes:
+        transport = MemoryTransport(Patient(None, hostname="mx.example"))  # which is told no loop
+        transport.connect()
+        await asyncio.sleep(0)
+        transport.lose()
+        return transport.received
+
+    assert asyncio.run(greeting()).startswith(b"220 mx.example")
 
 
 def test_the_callback_of_the_timer_drops_the_client(connect: Connect) -> None:

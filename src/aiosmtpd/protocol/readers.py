@@ -250,8 +250,9 @@ class ProxyReader:
 class WholeBodyReader:
     """A body that comes in one piece, with nothing behind it, nothing to undo and nothing wrong.
 
-    Most small messages are such. It keeps nothing, so that connections share it; a body that is none
-    such is for a :class:`BodyReader`, from its first octet on.
+    Most small messages are such. It keeps nothing, so that connections share it, and ``done`` is never
+    set: whoever asks it reads commands next if it gives a body, and else goes on with the reader that
+    :meth:`by_steps` gives, from the first octet on.
 
     Args:
         size_limit: the largest body in octets, or None.
@@ -289,11 +290,11 @@ class WholeBodyReader:
         return _new(Body, (content,))
 
     def by_steps(self) -> BodyReader:
-        """Give a reader for a body that is none such."""
+        """Give a reader, with the same limits, of a body that comes otherwise."""
         return BodyReader(size_limit=self._size_limit, line_limit=self._line_limit, stream=False)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=64, typed=True)
 def whole_body_reader(size_limit: int | None, line_limit: int) -> WholeBodyReader:
     """Give the reader of whole bodies that all connections with these arguments share."""
     return WholeBodyReader(size_limit, line_limit)

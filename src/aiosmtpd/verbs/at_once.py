@@ -91,10 +91,7 @@ OPENING = Methods(
 """What has a say in how a connection opens."""
 
 _REPLYING = Methods(*_REPLY)
-_BEFORE_GREETING = _Part(
-    {b"HELO": "smtp_HELO", b"EHLO": "smtp_EHLO", b"QUIT": "smtp_QUIT"},
-    (*_REPLY, "_set_rset_state", "_create_envelope"),
-)
+_BEFORE_GREETING = _Part({b"HELO": "smtp_HELO", b"EHLO": "smtp_EHLO", b"QUIT": "smtp_QUIT"}, _REPLY)
 _AFTER_GREETING = _Part(
     {
         b"MAIL FROM": "smtp_MAIL",
@@ -159,9 +156,13 @@ class AtOnce(Verbs):
         _answers: _Answers | None
 
     def data_received(self, data: bytes) -> None:
-        """Answer a plain command, or those of a group up to the first that cannot be answered.
+        """Take octets that the client sent.
 
-        That one is left for the task, as an event, and so is all else that came.
+        Plain commands are answered here, up to the first that cannot be. That one is left for the task,
+        as an event, and so is all else that came.
+
+        Args:
+            data: the octets; how they are cut makes no difference.
         """
         connection = self._connection
         if (
@@ -171,37 +172,39 @@ class AtOnce(Verbs):
             and connection.reader is None
             and not connection.eof
         ):
-            command, answers = self._answers or self._find_answers()
-            if (
-                len(data) <= PLAIN_LIMIT
-                and not connection.buffer.data
-                and (found := command.fullmatch(data))
-            ):  # nearly always it is one, and whole
-                opening, path, rest = found.groups()
-                answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
-                try:
-                    reply = answer(self, path, rest)
-                except Exception as error:
-                    reply = None
-                    self._note_fault(error)
-                if reply is not None:
-                    self._since = self._loop.time()
-                    self.transport.write(reply)  # type: ignore[union-attr]
-                    if connection.eof:
-                        self._finish_at_once()
-                    return
-                self._met = self._met or as_event(found)
-                data = b""
-            else:
+            left: bytes | None
+            if len(data) > PLAIN_LIMIT or connection.buffer.data:
                 left = self._serve_group(connection, data)
-                if left is None:
-                    self._since = self._loop.time()
-                    return
-                data = left
+            else:
+                command, answers = self._answers or self._find_answers()
+                found = command.fullmatch(data)
+                if found is None:
+                    left = self._serve_group(connection, data)
+                else:  # nearly always it is one, and whole
+                    opening, path, rest = found.groups()
+                    answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
+                    try:
+                        reply = answer(self, path, rest)
+                    except Exception as error:
+                        reply = None
+                        self._keep_unexpected(error)
+                    if reply is not None:
+                        self._since = self._loop.time()
+                        self.transport.write(reply)  # type: ignore[union-attr]
+                        if connection.eof:
+                            self._finish_at_once()
+                        return
+                    if self._met is None:
+                        self._met = as_event(found)
+                    left = b""
+            if left is None:
+                self._since = self._loop.time()
+                return
+            data = left
         self._take_in(data)
 
     def _serve_group(self, connection: Connection, data: bytes) -> bytes | None:
-        """Answer the commands of a group that can be answered, if one is whole.
+        """Answer the commands of a group that can be answered, or none while the first is not whole.
 
         Args:
             connection: the engine, which expects a command.
@@ -210,11 +213,10 @@ class AtOnce(Verbs):
         Returns:
             The octets that are left, or None if all is done, and there is nothing for the task.
         """
-        if b"\n" not in data:
-            self._answers = None  # there is time until it is whole
-            return data
         buffer = connection.buffer
         if buffer.data:
+            if b"\n" not in data:
+                return data
             data = buffer.take(len(buffer)) + data
         command, answers = self._answers or self._find_answers()
         octets, start = b"", 0
@@ -226,9 +228,10 @@ class AtOnce(Verbs):
                 reply = answer(self, path, rest)
             except Exception as error:
                 reply = None
-                self._note_fault(error)
+                self._keep_unexpected(error)
             if reply is None:
-                self._met = self._met or as_event(found)
+                if self._met is None:
+                    self._met = as_event(found)
                 break
             octets += reply
             if start == len(data) or connection.eof:
@@ -241,8 +244,8 @@ class AtOnce(Verbs):
         connection.held += octets
         return data[start:]
 
-    def _note_fault(self, error: Exception) -> None:
-        """Have the task meet what was met here, unless the verb that it runs meets that by itself."""
+    def _keep_unexpected(self, error: Exception) -> None:
+        """Keep an exception for the task to handle, unless it is a fault that the verb finds as well."""
         if not isinstance(error, ProtocolError):
             self._met = error
 

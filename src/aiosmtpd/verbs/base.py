@@ -75,7 +75,6 @@ class Verbs:
         _auth_required: bool
         _call_limits: dict[str, int] | None
         _connection: Connection
-        _connection_task: asyncio.Task[None] | None
         _decode_data: bool
         _filtering: bool
         _greeting_verb: str

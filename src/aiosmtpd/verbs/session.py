@@ -35,8 +35,7 @@ class SessionVerbs(Verbs):
             or log.isEnabledFor(logging.INFO)
         ):
             return None
-        if self._connection_task is not None:  # else nobody has touched the envelope yet
-            self._set_rset_state()
+        self._set_rset_state()
         self.session.extended_smtp = False
         self.session.host_name = name.decode()
         self._answers = None  # from now on it is others that count
@@ -67,8 +66,7 @@ class SessionVerbs(Verbs):
             or log.isEnabledFor(logging.INFO)
         ):
             return None
-        if self._connection_task is not None:
-            self._set_rset_state()
+        self._set_rset_state()
         self.session.extended_smtp = True
         responses = "\r\n".join(self._ehlo_responses())
         self.session.host_name = name.decode()

@@ -196,9 +196,9 @@ class TransactionVerbs(Verbs):
         address = path.decode() or "<>"
         if rest is None and not self._table.checks:  # there is nothing to parse, and nobody to ask
             envelope = self.envelope
-            envelope.mail_from = address
+            self.parameters = envelope.mail_parameters = {}
             envelope.smtp_utf8 = False
-            envelope.mail_parameters = self.parameters = {}
+            envelope.mail_from = address
             return _OK
         options = self._note_sender(address, self._parse_rest(rest))
         self._accept_sender(address, options)
@@ -256,7 +256,7 @@ class TransactionVerbs(Verbs):
             return None
         address = path.decode()
         given: dict[str, str | None] = {}
-        if rest is None and not self._table.checks:
+        if rest is None and not self._table.checks:  # as in MAIL
             parameters = self.parameters = {}
         else:
             given = self._parse_rest(rest)
@@ -289,7 +289,8 @@ class TransactionVerbs(Verbs):
             accepted.append(address)
         noted.append(parameters)
         if len(noted) != len(accepted):  # a hook has accepted none, or several
-            noted[-1:] = [parameters] * (len(accepted) - len(noted) + 1)
+            noted.pop()
+            noted.extend([parameters] * (len(accepted) - len(noted)))
 
     @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
     @at_once(_add_at_once)
