@@ -166,57 +166,50 @@ class AtOnce(Verbs):
         """
         connection = self._connection
         if (
-            self._idle
-            and self._write_waiter is None
-            and not self._verbose  # else each command is logged
-            and connection.reader is None
-            and not connection.eof
+            not self._idle
+            or self._write_waiter is not None
+            or self._verbose  # each command is logged
+            or connection.reader is not None
+            or connection.eof
         ):
-            left: bytes | None
-            if len(data) > PLAIN_LIMIT or connection.buffer.data:
-                left = self._serve_group(connection, data)
-            else:
-                command, answers = self._answers or self._find_answers()
-                found = command.fullmatch(data)
-                if found is None:
-                    left = self._serve_group(connection, data)
-                else:  # nearly always it is one, and whole
-                    opening, path, rest = found.groups()
-                    answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
-                    try:
-                        reply = answer(self, path, rest)
-                    except Exception as error:
-                        reply = None
-                        self._keep_unexpected(error)
-                    if reply is not None:
-                        self._since = self._loop.time()
-                        self.transport.write(reply)  # type: ignore[union-attr]
-                        if connection.eof:
-                            self._finish_at_once()
-                        return
-                    if self._met is None:
-                        self._met = as_event(found)
-                    left = b""
-            if left is None:
-                self._since = self._loop.time()
-                return
-            data = left
-        self._take_in(data)
+            self._take_in(data)
+            return
+        found = None
+        if len(data) <= PLAIN_LIMIT and not connection.buffer.data:
+            command, answers = self._answers or self._find_answers()
+            found = command.fullmatch(data)  # nearly always it is one, and whole
+        if found is None:
+            self._serve_group(connection, data)
+            return
+        opening, path, rest = found.groups()
+        answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
+        try:
+            reply = answer(self, path, rest)
+        except Exception as error:
+            reply = None
+            self._keep_unexpected(error)
+        if reply is None:
+            if self._met is None:
+                self._met = as_event(found)
+            self._take_in(b"")
+            return
+        self._since = self._loop.time()
+        self.transport.write(reply)  # type: ignore[union-attr]
+        if connection.eof:
+            self._finish_at_once()
 
-    def _serve_group(self, connection: Connection, data: bytes) -> bytes | None:
+    def _serve_group(self, connection: Connection, data: bytes) -> None:
         """Answer the commands of a group that can be answered, or none while the first is not whole.
 
         Args:
             connection: the engine, which expects a command.
             data: what came.
-
-        Returns:
-            The octets that are left, or None if all is done, and there is nothing for the task.
         """
         buffer = connection.buffer
         if buffer.data:
             if b"\n" not in data:
-                return data
+                self._take_in(data)
+                return
             data = buffer.take(len(buffer)) + data
         command, answers = self._answers or self._find_answers()
         octets, start = b"", 0
@@ -235,14 +228,15 @@ class AtOnce(Verbs):
                 break
             octets += reply
             if start == len(data) or connection.eof:
+                self._since = self._loop.time()
                 self.transport.write(octets)  # type: ignore[union-attr]
                 if connection.eof:
                     self._finish_at_once()
-                return None
+                return
             if connection.reader is not None or len(octets) >= HELD_LIMIT:
                 break  # others may have their turn of the loop
         connection.held += octets
-        return data[start:]
+        self._take_in(data[start:])
 
     def _keep_unexpected(self, error: Exception) -> None:
         """Keep an exception for the task to handle, unless it is a fault that the verb finds as well."""

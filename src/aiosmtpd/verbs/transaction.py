@@ -172,10 +172,10 @@ class TransactionVerbs(Verbs):
     # -- the transaction --------------------------------------------------------------------------
 
     def _parse_rest(self, rest: bytes | None) -> dict[str, str | None]:
-        """Parse what follows the path of a plain command.
+        """Parse what follows the path of a plain command, if anything does.
 
         Raises:
-            MalformedParameters: it is none, or the client did not ask for extensions.
+            MalformedParameters: it is no list of parameters, or the client did not ask for extensions.
         """
         if rest is None:
             return {}
