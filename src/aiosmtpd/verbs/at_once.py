@@ -149,7 +149,7 @@ NO_ANSWERS: _Answers = (re.compile(b"(?!)"), {})
 
 
 class AtOnce(Verbs):
-    """Decides which commands are answered at once."""
+    """Answers commands at once, where that may be."""
 
     if TYPE_CHECKING:
         # None until a command asks, and again when it may have changed.
@@ -181,16 +181,8 @@ class AtOnce(Verbs):
         if found is None:
             self._serve_group(connection, data)
             return
-        opening, path, rest = found.groups()
-        answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
-        try:
-            reply = answer(self, path, rest)
-        except Exception as error:
-            reply = None
-            self._keep_unexpected(error)
+        reply = self._ask(found, answers)
         if reply is None:
-            if self._met is None:
-                self._met = as_event(found)
             self._take_in(b"")
             return
         self._since = self._loop.time()
@@ -214,17 +206,9 @@ class AtOnce(Verbs):
         command, answers = self._answers or self._find_answers()
         octets, start = b"", 0
         while found := command.match(data, start, start + PLAIN_LIMIT):
-            opening, path, rest = found.groups()
-            answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
             start = found.end()
-            try:
-                reply = answer(self, path, rest)
-            except Exception as error:
-                reply = None
-                self._keep_unexpected(error)
+            reply = self._ask(found, answers)
             if reply is None:
-                if self._met is None:
-                    self._met = as_event(found)
                 break
             octets += reply
             if start == len(data) or connection.eof:
@@ -238,10 +222,20 @@ class AtOnce(Verbs):
         connection.held += octets
         self._take_in(data[start:])
 
-    def _keep_unexpected(self, error: Exception) -> None:
-        """Keep an exception for the task to handle, unless it is a fault that the verb finds as well."""
-        if not isinstance(error, ProtocolError):
-            self._met = error
+    def _ask(self, found: re.Match[bytes], answers: dict[bytes, _Answer]) -> bytes | None:
+        """Give the reply to a command, or None where the task has to handle it, or what it met."""
+        opening, path, rest = found.groups()
+        answer = answers.get(opening) or answers.get(opening.upper(), _nobody)
+        try:
+            reply = answer(self, path, rest)
+        except ProtocolError:
+            reply = None  # the verb finds it as well, and the task answers it
+        except Exception as error:
+            self._met = error  # the task handles it as it does its own
+            return None
+        if reply is None:
+            self._met = as_event(found)
+        return reply
 
     def _find_answers(self) -> _Answers:
         """Find what answers at once, if the server makes its replies as these functions suppose."""

@@ -32,9 +32,10 @@ class Gates(Verbs):
         )
 
     def _is_in_order(self, verb: str) -> bool:
-        if self._auth_required and not self.session.authenticated:
+        session = self.session
+        if self._auth_required and not session.authenticated:
             return False
-        return phase_of(self.session, self.envelope) in ALLOWED[verb]
+        return phase_of(session, self.envelope) in ALLOWED[verb]
 
     async def check_helo_needed(self, helo: str = "") -> bool:
         """Refuse a command that came before any greeting; tell whether it was refused."""
